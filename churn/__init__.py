@@ -1,0 +1,1 @@
+"""What training, service and monitoring agree on. Imports none of them."""
