@@ -8,7 +8,6 @@ definition, the load test and the feature table of the documentation are all mad
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model
@@ -284,10 +283,3 @@ Customer = create_model(  # type: ignore[call-overload]  # fields come from FEAT
 def example_customer(customer_id: str = "30", as_of: str = "2018-11-02T00:00:00Z") -> dict[str, Any]:
     """A valid customer, as JSON."""
     return {"customer_id": customer_id, "as_of": as_of} | {f.name: f.example for f in FEATURES}
-
-
-def epoch_ms(moment: datetime) -> int:
-    """UTC epoch milliseconds of an aware datetime; a naive one is refused."""
-    if moment.tzinfo is None:
-        raise ValueError(f"{moment.isoformat()} has no time zone; write for example {moment.isoformat()}Z")
-    return round(moment.timestamp() * 1000)

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import onnxruntime
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from churn.artifact import Calibration, Column, StoredModel
 from churn.contract import CATEGORICAL, NUMERIC, OTHER
@@ -19,6 +19,12 @@ _categories_of: Final = attrgetter(*CATEGORICAL)
 
 Matrix = NDArray[np.float32]
 Vector = NDArray[np.float64]
+
+
+class Columns(Protocol):
+    """Values by feature name: a dictionary of arrays, a data frame."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 class Encoder:
@@ -46,7 +52,7 @@ class Encoder:
         categories = zip(*map(_categories_of, customers), strict=True)
         return self._fill(numbers, dict(zip(CATEGORICAL, categories, strict=True)))
 
-    def frame(self, frame: Mapping[str, ArrayLike]) -> Matrix:
+    def frame(self, frame: Columns) -> Matrix:
         """Encode columns of values by feature name, float32 [n, columns]; nulls are None or NaN."""
         numbers = np.column_stack([np.asarray(frame[name], dtype=np.float32) for name in NUMERIC])
         categories = {name: np.asarray(frame[name], dtype=object) for name in CATEGORICAL}
