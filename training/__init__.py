@@ -1,0 +1,1 @@
+"""From the activity log to a stored model."""

@@ -1,0 +1,122 @@
+"""`make featurize`: the activity log to the training table and to the newest features."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from churn.command import run, say, show
+from churn.contract import CONTRACT_VERSION
+from churn.errors import NotEnoughDataError, SettingError
+from churn.events import EventLog, read_events, write_events
+from churn.labels import HORIZON_DAYS, KINDS, check
+from churn.moments import iso
+from training.bodies import bodies
+from training.dataset import LABEL, fingerprint, newest_table, training_table
+from training.folder import NEWEST, TRAINING, DataFolder
+from training.simulate import SimulationSettings, simulate, write_log
+
+PREFERRED_LOG: Final = "customer_churn_mini.json"
+SIMULATED_LOG: Final = "simulated.json.gz"
+FORMATS: Final = ("table", "requests")
+
+
+def main() -> None:
+    arguments = _arguments()
+    check(arguments.label, arguments.horizon_days)
+    if arguments.format not in FORMATS:
+        raise SettingError("FORMAT", arguments.format, f"one of {', '.join(FORMATS)}")
+    folder = DataFolder(arguments.data)
+    source = find_log(arguments.events, folder)
+    log = read_events(source, progress=say)
+    for line in log.report.lines():
+        say(line)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    write_events(log, folder.events)
+    facts = featurize(log, folder, source, arguments.label, arguments.horizon_days)
+    if arguments.format == "requests":
+        written = folder.write_requests(bodies(folder.newest_table()))
+        show(f"request bodies: {len(written)} files, {written[0] if written else 'none'} and on")
+    _tell(facts, folder)
+
+
+def find_log(given: str | None, folder: DataFolder) -> str:
+    """The log to read: the one given, else the real one if it lies in the data folder, else a simulated one."""
+    if given:
+        return given
+    preferred, simulated = folder.path / PREFERRED_LOG, folder.path / SIMULATED_LOG
+    if preferred.exists():
+        return str(preferred)
+    if not simulated.exists():
+        settings = SimulationSettings()
+        say(f"no log given and no {preferred}: simulating {settings.customers} customers over {settings.days} days")
+        folder.path.mkdir(parents=True, exist_ok=True)
+        write_log(simulate(settings), simulated)
+    return str(simulated)
+
+
+def featurize(log: EventLog, folder: DataFolder, source: str, label: str, horizon_days: int) -> dict[str, Any]:
+    """Write the newest features and, where the log is long enough, the training table; return the facts."""
+    first_ts, log_end = log.report.first_ts, log.log_end
+    newest = newest_table(log.events, first_ts, log_end)
+    folder.write_table(NEWEST, newest)
+    facts: dict[str, Any] = {
+        "source": Path(source).name,
+        "contract": CONTRACT_VERSION,
+        "first_ts": first_ts,
+        "log_end": log_end,
+        "label": label,
+        "horizon_days": horizon_days,
+        "newest_rows": len(newest),
+        "read": log.report.to_dict(),
+    }
+    try:
+        facts |= _training_facts(log, folder, label, horizon_days)
+    except NotEnoughDataError as error:
+        folder.drop_training_table()
+        facts |= {"refused": str(error)}
+    folder.write_facts(facts)
+    return facts
+
+
+def _training_facts(log: EventLog, folder: DataFolder, label: str, horizon_days: int) -> dict[str, Any]:
+    table = training_table(log.events, log.report.first_ts, log.log_end, label, horizon_days, say)  # type: ignore[arg-type]  # checked above
+    folder.write_table(TRAINING, table)
+    return {
+        "refused": None,
+        "rows": len(table),
+        "customers": int(table.customer_id.nunique()),
+        "snapshots": [iso(int(moment)) for moment in sorted(table.as_of.unique())],
+        "short_snapshots": [iso(int(moment)) for moment in sorted(table.as_of[table.short].unique())],
+        "churn_rate": float(table[LABEL].mean()) if len(table) else None,
+        "fingerprint": fingerprint(table),
+    }
+
+
+def _tell(facts: dict[str, Any], folder: DataFolder) -> None:
+    show(
+        f"newest features: {facts['newest_rows']} customers at risk after {iso(facts['log_end'])}, "
+        f"in {folder.path / NEWEST}"
+    )
+    if facts["refused"]:
+        show(f"no training table: {facts['refused']}")
+        return
+    dates = facts["snapshots"]
+    show(
+        f"training table: {facts['rows']} rows of {facts['customers']} customers at {len(dates)} weekly snapshots "
+        f"({dates[0]} to {dates[-1]}), {facts['churn_rate']:.1%} churned, in {folder.path / TRAINING}"
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", default=os.environ.get("EVENTS"), help="log: file, folder or glob")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder to write to")
+    parser.add_argument("--label", default="either", help=f"definition of churn: {', '.join(KINDS)}")
+    parser.add_argument("--horizon-days", type=int, default=HORIZON_DAYS, help="how far the label looks")
+    parser.add_argument("--format", default="table", help=f"{', '.join(FORMATS)}: also write bodies ready to post")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run(main)
