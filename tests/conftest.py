@@ -1,0 +1,78 @@
+"""A model store of the tests' own, and a small champion in it."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from churn.artifact import Champion, StoredModel, load, write_champion
+from churn.moments import iso
+from tests import synthetic
+from training.fit import ForestSettings
+from training.store import save
+from training.train import Trained, TrainingSettings, train
+
+# Before anything imports BentoML, which reads it once: no test touches the user's store.
+# (Nothing above does: the training module imports it where it saves.)
+_HOME = tempfile.TemporaryDirectory(prefix="churn-tests-")
+os.environ["BENTOML_HOME"] = str(Path(_HOME.name, "bentoml"))
+os.environ["BENTOML_DO_NOT_TRACK"] = "true"
+os.environ["DO_NOT_TRACK"] = "1"
+Path(os.environ["BENTOML_HOME"]).mkdir()
+
+SETTINGS = TrainingSettings("either", 30, folds=2, origins=1, forest=ForestSettings(trees=30, depth=5, leaf=10, jobs=1))
+
+
+@dataclass(frozen=True)
+class ChampionModel:
+    """A trained model in the tests' store, its pointer file, and the rows it was fitted on."""
+
+    home: Path
+    pointer: Path
+    champion: Champion
+    model: StoredModel
+    trained: Trained
+    table: pd.DataFrame
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For a process that is to serve it."""
+        return {"BENTOML_HOME": str(self.home), "CHURN_CHAMPION": str(self.pointer), "BENTOML_DO_NOT_TRACK": "true"}
+
+
+@pytest.fixture(scope="session")
+def trained() -> Trained:
+    return train(synthetic.training_table(), SETTINGS, lambda _: None)
+
+
+@pytest.fixture(scope="session")
+def facts(trained: Trained) -> dict[str, object]:
+    dates = [iso(int(moment)) for moment in sorted(trained.table.as_of.unique())]
+    return {
+        "source": "synthetic",
+        "first_ts": 1_538_352_000_000,
+        "log_end": int(trained.table.as_of.max()) + 30 * 86_400_000,
+        "snapshots": dates,
+        "short_snapshots": [],
+    }
+
+
+@pytest.fixture(scope="session")
+def champion(trained: Trained, facts: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> ChampionModel:
+    import bentoml  # noqa: PLC0415  # reads BENTOML_HOME when it is imported
+
+    stored = save(trained.manifest(facts), trained.files(), {}, {})
+    pointer = tmp_path_factory.mktemp("champion") / "champion.json"
+    write_champion(pointer, stored)
+    folder = Path(bentoml.models.get(stored.tag).path)
+    return ChampionModel(
+        Path(os.environ["BENTOML_HOME"]),
+        pointer,
+        stored,
+        load(folder, stored.tag, stored.sha256),
+        trained,
+        trained.table,
+    )

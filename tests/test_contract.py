@@ -1,0 +1,67 @@
+import math
+
+import pytest
+from pydantic import ValidationError
+
+from churn.contract import CONTRACT_VERSION, FEATURES, NAMES, NULLABLE, Customer, example_customer
+
+
+def test_the_version_names_this_contract() -> None:
+    """Whoever changes a name, type or bound changes what stored models and logs mean: they must then be remade."""
+    assert CONTRACT_VERSION == "1-f7ef395b"
+
+
+def test_names_are_unique() -> None:
+    assert len(set(NAMES)) == len(FEATURES) == 69
+
+
+def test_every_feature_is_described_for_a_manager() -> None:
+    for feature in FEATURES:
+        assert feature.description.endswith("."), feature.name
+        assert "{value}" in feature.phrase, feature.name
+
+
+def test_the_example_is_valid() -> None:
+    customer = Customer.model_validate(example_customer())
+    assert customer.model_dump()["thumbs_down_14d"] == 2
+
+
+@pytest.mark.parametrize("name", NULLABLE)
+def test_null_is_valid_where_the_contract_says_so(name: str) -> None:
+    assert getattr(Customer.model_validate(example_customer() | {name: None}), name) is None
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(NULLABLE)))
+def test_null_is_refused_elsewhere(name: str) -> None:
+    with pytest.raises(ValidationError, match=name):
+        Customer.model_validate(example_customer() | {name: None})
+
+
+@pytest.mark.parametrize("feature", [f for f in FEATURES if not f.is_category], ids=lambda f: f.name)
+def test_numbers_out_of_bounds_are_refused(feature) -> None:
+    beyond = [feature.minimum - 1, feature.maximum + 1, math.nan, math.inf, -math.inf, "1", True]
+    for value in beyond:
+        with pytest.raises(ValidationError, match=feature.name):
+            Customer.model_validate(example_customer() | {feature.name: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("level", "gold"),
+        ("gender", "male"),
+        ("os", ""),
+        ("browser", "x" * 65),
+        ("customer_id", ""),
+        ("customer_id", 30),
+        ("as_of", "2018-11-02T00:00:00"),
+        ("gender_Male", 1),
+    ],
+)
+def test_other_wrong_values_are_refused(field: str, value: object) -> None:
+    with pytest.raises(ValidationError, match=field):
+        Customer.model_validate(example_customer() | {field: value})
+
+
+def test_an_unseen_operating_system_is_valid() -> None:
+    assert Customer.model_validate(example_customer() | {"os": "BeOS"}).os == "BeOS"
