@@ -44,7 +44,12 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model ready to be stored."""
+    """A model ready to be stored.
+
+    `held_out` holds the predictions the evaluation rests on, each by a forest, calibration
+    and threshold that saw other customers only: `customer_id`, `as_of`, `fold`, `churned`,
+    `score`, `probability`, `flagged`; its index is the row of `table`.
+    """
 
     fitted: FittedForest
     calibration: Calibration
@@ -53,6 +58,7 @@ class Trained:
     reference: pd.DataFrame
     settings: TrainingSettings
     table: pd.DataFrame
+    held_out: pd.DataFrame
 
     def manifest(self, facts: dict[str, Any]) -> dict[str, Any]:
         """The fields of `churn.artifact.Manifest` that training knows."""
@@ -80,13 +86,23 @@ def train(table: pd.DataFrame, settings: TrainingSettings, progress: Callable[[s
     """Evaluate on held-out rows, calibrate on them, then fit the forest on all rows."""
     parts = split(table, settings.horizon_days, settings.seed, settings.folds, settings.origins)
     held_out = held_out_scores(table, parts.folds, settings.forest, progress)
-    evaluation = evaluate(cross_fitted(held_out), parts.sentence, settings.seed)
+    predictions = cross_fitted(held_out)
+    evaluation = evaluate(predictions, parts.sentence, settings.seed)
     calibration = calibrate(held_out["score"].to_numpy(), held_out[LABEL].to_numpy())
     threshold = f1_threshold(calibrated(held_out["score"].to_numpy(), calibration), held_out[LABEL].to_numpy())
     progress("fitting the forest on all rows")
     reference = _reference(table, parts, held_out, settings, progress)
     reference["probability"] = calibrated(reference["score"].to_numpy(), calibration)
-    return Trained(fit(table, settings.forest), calibration, threshold, evaluation, reference, settings, table)
+    return Trained(
+        fitted=fit(table, settings.forest),
+        calibration=calibration,
+        threshold=threshold,
+        evaluation=evaluation,
+        reference=reference,
+        settings=settings,
+        table=table,
+        held_out=predictions,
+    )
 
 
 def _reference(
