@@ -43,6 +43,13 @@ _CHUNK: Final = 1 << 20
 # A quote inside a quoted field: `\"` as Spark writes it, or doubled as RFC 4180 has it.
 _INNER_QUOTE: Final = re.compile(rb'(\\")|[^,\r\n]""|""[^,\r\n]')
 
+# One field by the escape of its quotes: quoted or plain, and the comma after it.
+_FIELD: Final = {
+    "\\": re.compile(r'(?:"((?:[^"\\]|\\.)*)"|([^",][^,]*|))(,|$)'),
+    '"': re.compile(r'(?:"((?:[^"]|"")*)"|([^",][^,]*|))(,|$)'),
+}
+_ESCAPED: Final = {"\\": re.compile(r"\\(.)"), '"': re.compile(r'"(")')}
+
 
 @dataclass(frozen=True)
 class LogFile:
@@ -63,19 +70,19 @@ class LogFile:
 
 
 def find_files(source: str | Path) -> list[Path]:
-    """The files of the log, sorted; in a folder those with a known name, at any depth.
+    """The files of the log, sorted: one, or those with a known name in a folder, at any depth, or of a glob.
 
+    Hidden files and those beginning with `_` (Spark's bookkeeping) are passed over.
     Raises EventLogError when there is none.
     """
     path = Path(source)
-    if path.is_file():
-        return [_known(path)]
-    if path.is_dir():
-        return _in_folder(path)
-    found = sorted(Path(name) for name in glob.glob(str(source), recursive=True) if Path(name).is_file())  # noqa: PTH207 - may be absolute
+    if path.exists():
+        return _in_folder(path) if path.is_dir() else [_known(path)]
+    matches = [Path(name) for name in glob.glob(str(source), recursive=True)]  # noqa: PTH207 - may be absolute
+    found = {file for match in matches for file in (match.rglob("*") if match.is_dir() else [match])}
     if not found:
         raise EventLogError(f"{source}: no such file or folder; name an activity log: {EXPECTED}")
-    return [_known(name) for name in found if not _hidden(name, name.parent)]
+    return _of_known_name(str(source), found)
 
 
 def _known(path: Path) -> Path:
@@ -91,15 +98,20 @@ def _kind(path: Path) -> Kind | None:
     return SUFFIXES.get(Path(name).suffix)
 
 
-def _hidden(path: Path, folder: Path) -> bool:
-    return any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
-
-
 def _in_folder(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path, folder))
-    known = [path for path in files if _kind(path) is not None]
+    visible = {path for path in folder.rglob("*") if not _hidden(path.relative_to(folder))}
+    return _of_known_name(str(folder), visible)
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in path.parts)
+
+
+def _of_known_name(source: str, paths: set[Path]) -> list[Path]:
+    files = [path for path in paths if path.is_file() and not path.name.startswith((".", "_"))]
+    known = sorted(path for path in files if _kind(path) is not None)
     if not known:
-        raise EventLogError(f"{folder}: none of its {len(files)} files is part of an activity log; expected {EXPECTED}")
+        raise EventLogError(f"{source}: none of its {len(files)} files is part of an activity log; expected {EXPECTED}")
     return known
 
 
@@ -146,8 +158,10 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
         else:
             with path.open("rb") as plain:
                 yield plain
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error) as error:
         raise EventLogError(f"{path}: truncated or damaged archive ({error}); copy it again") from error
+    except OSError as error:  # also what gzip and bz2 raise for content that is not theirs
+        raise EventLogError(f"{path}: cannot be read ({error})") from error
 
 
 def _readable(path: Path, marked: bool, scratch: Path) -> LogFile:
@@ -190,14 +204,19 @@ def _escape(path: Path) -> str:
 
 
 def _fields(line: bytes, escape: str) -> list[str] | None:
-    """The fields of one line, None when it is malformed. Fields do not span lines."""
-    doubled = escape == '"'
+    """The fields of one line, as DuckDB reads them, None when it is malformed. Fields do not span lines."""
     try:
         text = line.decode().rstrip("\r\n")
-        rows = list(csv.reader([text], strict=True, doublequote=doubled, escapechar=None if doubled else escape))
-    except (UnicodeDecodeError, csv.Error):
+    except UnicodeDecodeError:
         return None
-    return rows[0] if rows else None
+    fields, position = [], 0
+    while (match := _FIELD[escape].match(text, position)) is not None:
+        quoted, plain, end = match.groups()
+        fields.append(plain if quoted is None else _ESCAPED[escape].sub(r"\1", quoted))
+        if not end:
+            return fields
+        position = match.end()
+    return None
 
 
 def without_malformed_lines(file: LogFile, scratch: Path) -> LogFile:
