@@ -1,0 +1,1 @@
+"""A simulated music-streaming service whose true probabilities of leaving are known."""

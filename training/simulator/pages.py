@@ -1,0 +1,162 @@
+"""The pages of the service, and how often each is asked for at a given level and satisfaction.
+
+A session is a row of items. Most items are one page; some are a few in a row (*Settings*,
+*Save Settings*). Rates are per thousand songs.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.simulator.behaviour import FREE, HOME_MARKET, MARKETS, NEW_MARKET, PAID, STATES, Day, Floats
+
+
+@dataclass(frozen=True)
+class Page:
+    """One kind of row. `logged_in`: the row knows its customer."""
+
+    page: str
+    auth: str = "Logged In"
+    method: str = "GET"
+    status: int = 200
+
+    @property
+    def logged_in(self) -> bool:
+        return self.auth in ("Logged In", "Cancelled")
+
+
+@dataclass(frozen=True)
+class Item:
+    """Pages asked for one after the other; how often, per thousand songs, by level; its slope.
+
+    A unit of satisfaction multiplies the rate by `exp(slope)`.
+    """
+
+    pages: tuple[Page, ...]
+    free: float = 0.0
+    paid: float = 0.0
+    slope: float = 0.0
+
+
+SONG: Final = Page("NextSong", method="PUT")
+HOME: Final = Page("Home")
+ADVERT: Final = Page("Roll Advert")
+THUMBS_DOWN: Final = Page("Thumbs Down", method="PUT", status=307)
+SETTINGS: Final = Page("Settings")
+DOWNGRADE: Final = Page("Downgrade")
+CANCEL: Final = Page("Cancel", method="PUT", status=307)
+CONFIRMATION: Final = Page("Cancellation Confirmation", auth="Cancelled")
+SUBMIT_DOWNGRADE: Final = Page("Submit Downgrade", method="PUT", status=307)
+SUBMIT_UPGRADE: Final = Page("Submit Upgrade", method="PUT", status=307)
+SUBMIT_REGISTRATION: Final = Page("Submit Registration", auth="Guest", method="PUT", status=307)
+LOGOUT: Final = Page("Logout", method="PUT", status=307)
+OUT_HOME: Final = Page("Home", auth="Logged Out")
+OUT_ABOUT: Final = Page("About", auth="Logged Out")
+OUT_HELP: Final = Page("Help", auth="Logged Out")
+OUT_ERROR: Final = Page("Error", auth="Logged Out", status=404)
+LOGIN: Final = Page("Login", auth="Logged Out", method="PUT", status=307)
+GUEST_HOME: Final = Page("Home", auth="Guest")
+GUEST_HELP: Final = Page("Help", auth="Guest")
+REGISTER: Final = Page("Register", auth="Guest")
+
+# What a customer does again and again within a session.
+ORDINARY: Final = (
+    Item((SONG,), 1000, 1000),
+    Item((HOME,), 36, 21, 0.3),
+    Item((Page("Thumbs Up", method="PUT", status=307),), 50, 56, 0.15),
+    Item((THUMBS_DOWN,), 12.0, 10.0, -0.4),
+    Item((Page("Add to Playlist", method="PUT"),), 27, 29, 0.3),
+    Item((Page("Add Friend", method="PUT", status=307),), 19, 17.5, 0.3),
+    Item((ADVERT,), 84, 1.0, -0.25),
+    Item((DOWNGRADE,), 0, 10.0, -0.45),
+    Item((Page("Upgrade"),), 9, 0, 0.1),
+    Item((Page("Help"),), 6.0, 5.0, -0.45),
+    Item((SETTINGS,), 6.0, 4.6, -0.4),
+    Item((SETTINGS, Page("Save Settings", method="PUT", status=307), HOME), 1.6, 1.2, -0.3),
+    Item((Page("About"),), 2.2, 2.0),
+    Item((Page("Error", status=404),), 0.95, 0.95, -0.6),
+    Item((LOGOUT, OUT_HOME, LOGIN, HOME), 12.0, 7.2),
+    Item((LOGOUT, OUT_HOME, OUT_HOME, LOGIN, HOME), 4.5, 2.6),
+    Item((LOGOUT, OUT_HOME, OUT_ABOUT, LOGIN, HOME), 2.4, 1.4),
+    Item((LOGOUT, OUT_HOME, OUT_HELP, OUT_HOME, LOGIN, HOME), 1.6, 0.9),
+    Item((LOGOUT, OUT_HOME, OUT_ERROR, OUT_HOME, LOGIN, HOME), 0.03, 0.03),
+)
+# How a session begins: the share of each.
+OPENINGS: Final = (
+    Item((SONG,), 0.5, 0.5),
+    Item((HOME,), 0.3, 0.3),
+    Item((OUT_HOME, LOGIN, HOME), 0.14, 0.14),
+    Item((LOGIN, HOME), 0.06, 0.06),
+)
+REGISTRATIONS: Final = (
+    Item((GUEST_HOME, REGISTER, SUBMIT_REGISTRATION, HOME), 0.8, 0.8),
+    Item((GUEST_HOME, GUEST_HELP, REGISTER, SUBMIT_REGISTRATION, HOME), 0.2, 0.2),
+)
+UPGRADES: Final = (Item((Page("Upgrade"), SUBMIT_UPGRADE), 1, 1),)
+DOWNGRADES: Final = (Item((DOWNGRADE, SUBMIT_DOWNGRADE), 1, 1),)
+CANCELLATIONS: Final = (
+    Item((DOWNGRADE, CANCEL, CONFIRMATION), 0, 0.45),
+    Item((SETTINGS, CANCEL, CONFIRMATION), 0.45, 0.35),
+    Item((THUMBS_DOWN, CANCEL, CONFIRMATION), 0.2, 0.2),
+    Item((ADVERT, CANCEL, CONFIRMATION), 0.35, 0),
+)
+GROUPS: Final = (ORDINARY, OPENINGS, REGISTRATIONS, UPGRADES, DOWNGRADES, CANCELLATIONS)
+ITEMS: Final = tuple(item for group in GROUPS for item in group)
+PAGES: Final = tuple(dict.fromkeys(page for item in ITEMS for page in item.pages))
+
+NEW_MARKET_FACTORS: Final = {"Add to Playlist": 1.8, "Thumbs Up": 0.6, "Roll Advert": 1.4, "Help": 1.6}
+
+PAGE_OF: Final = {page: number for number, page in enumerate(PAGES)}
+LOGGED_IN: Final[NDArray[np.bool_]] = np.array([page.logged_in for page in PAGES])
+REDIRECTS: Final[NDArray[np.bool_]] = np.array([page.status == 307 for page in PAGES])
+LENGTHS: Final = np.array([len(item.pages) for item in ITEMS])
+WRITTEN_OUT: Final = np.array(
+    [[PAGE_OF[page] for page in item.pages] + [0] * (LENGTHS.max() - len(item.pages)) for item in ITEMS]
+)
+"""Pages by (item, position)."""
+
+
+def first_of(group: tuple[Item, ...]) -> int:
+    """Number of a group's first item among all items."""
+    return sum(len(earlier) for earlier in GROUPS[: GROUPS.index(group)])
+
+
+def draw(group: tuple[Item, ...], levels: NDArray[np.int64], draws: np.random.Generator) -> NDArray[np.int64]:
+    """One item of the group for each level."""
+    shares = np.cumsum([[item.free for item in group], [item.paid for item in group]], axis=1)
+    passed = shares[levels] <= draws.random(len(levels))[:, None] * shares[levels][:, -1:]
+    number: NDArray[np.int64] = first_of(group) + passed.sum(axis=1)
+    return number
+
+
+def ordinary_table(day: Day) -> Floats:
+    """Cumulative shares of the ordinary items, one row per (market, level, state), flattened and rising.
+
+    Row `r` runs from `r` to `r + 1`, so that `searchsorted(table, r + u)` draws from it.
+    """
+    return _table(day.adverts, tuple(day.shift))
+
+
+@cache
+def _table(adverts: float, shift: tuple[float, float]) -> Floats:
+    felt = Day(1.0, np.array(shift), np.zeros(2), adverts).satisfaction
+    rates = np.empty((MARKETS, 2, STATES, len(ORDINARY)))
+    for number, item in enumerate(ORDINARY):
+        for level, rate in ((FREE, item.free * _more_adverts(item, adverts)), (PAID, item.paid)):
+            rates[HOME_MARKET, level, :, number] = rate * np.exp(item.slope * felt[level])
+        rates[NEW_MARKET, :, :, number] = rates[HOME_MARKET, :, :, number] * _abroad(item)
+    table = np.cumsum(rates.reshape(-1, len(ORDINARY)), axis=1)
+    table /= table[:, -1:]
+    flat: Floats = (table + np.arange(len(table))[:, None]).ravel()
+    return flat
+
+
+def _more_adverts(item: Item, factor: float) -> float:
+    return factor if item.pages == (ADVERT,) else 1.0
+
+
+def _abroad(item: Item) -> float:
+    return NEW_MARKET_FACTORS.get(item.pages[0].page, 1.0) if len(item.pages) == 1 else 1.0
