@@ -1,0 +1,230 @@
+"""The HTTP edge of the service, as ASGI middleware: what is let in, how much of it, and how every refusal looks.
+
+The two APIs are answered here, below BentoML's own request handling: the body goes to the
+service as bytes and its answer comes back as bytes. What that is worth is written in
+`docs/decisions/serving-settings.md`. All other known paths are BentoML's; unknown ones end here.
+"""
+
+import asyncio
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from churn.requests import Problem, RequestError
+
+MAXIMUM_BODY: Final = 32 * 1024 * 1024
+MAXIMUM_IN_FLIGHT: Final = 64
+BODY_SECONDS: Final = 30.0
+"""How long a caller may take to send a body."""
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = Iterable[tuple[bytes, bytes]]
+
+Answer = Callable[[bytes, str], Awaitable[bytes]]
+"""A body and a request id to the JSON of the answer; raises `RequestError`."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A document that does not change while the service runs."""
+
+    content: bytes
+    content_type: bytes
+
+
+_BENTOML_PATHS: Final = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/schema.json"})
+_BENTOML_FOLDER: Final = "/static_content/"
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_JSON_TYPE: Final = re.compile(rb"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?", re.IGNORECASE)
+
+# A refused body is read to its end and thrown away, so that a client that writes before it
+# reads sees the answer instead of a broken connection. Within bounds.
+_DISCARDED_BYTES: Final = 1024 * 1024 * 1024
+_DISCARD_SECONDS: Final = 20.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is let in.
+
+    Attributes:
+        body: bytes of one request.
+        in_flight: requests to the two APIs at a time, in this worker.
+        body_seconds: how long a caller may take to send a body.
+    """
+
+    body: int = MAXIMUM_BODY
+    in_flight: int = MAXIMUM_IN_FLIGHT
+    body_seconds: float = BODY_SECONDS
+
+
+class Boundary:
+    """ASGI middleware.
+
+    Args:
+        app: BentoML's application.
+        answers: what answers `POST` on a path; filled when the service has loaded its model.
+        pages: what answers `GET` on a path, with its content type; filled likewise.
+        limits: how much is let in.
+    """
+
+    def __init__(
+        self, app: Application, answers: Mapping[str, Answer], pages: Mapping[str, Page], limits: Limits
+    ) -> None:
+        self._app = app
+        self._answers = answers
+        self._pages = pages
+        self._limits = limits
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or _is_bentoml(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        request_id = _request_id(headers)
+        try:
+            answer = self._answers.get(scope["path"])
+            if answer is None:
+                page = self._page(scope["path"], scope["method"])
+                await _respond(send, 200, page.content, request_id, content_type=page.content_type)
+            else:
+                body = await self._answered(answer, scope["method"], headers, receive, request_id)
+                await _respond(send, 200, body, request_id)
+        except RequestError as refused:
+            await _respond(send, refused.status, refused.body(), request_id, _refusal_headers(refused))
+
+    def _page(self, path: str, method: str) -> Page:
+        page = self._pages.get(path)
+        if page is None:
+            there = Problem(loc=[], msg=f"there are {sorted([*self._answers, *self._pages])}")
+            raise RequestError(404, "no such path", [there])
+        if method not in {"GET", "HEAD"}:
+            raise _wrong_method(method, "GET")
+        return page
+
+    async def _answered(
+        self, answer: Answer, method: str, headers: dict[bytes, bytes], receive: Receive, request_id: str
+    ) -> bytes:
+        if method != "POST":
+            raise _wrong_method(method, "POST")
+        if self._in_flight >= self._limits.in_flight:
+            raise RequestError(429, "too many requests at a time", [Problem(loc=[], msg="try again in a second")])
+        self._in_flight += 1
+        try:
+            _check_headers(headers)
+            return await answer(await self._body(headers, receive), request_id)
+        finally:
+            self._in_flight -= 1
+
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        limit = self._limits.body
+        if int(headers.get(b"content-length", b"0")) > limit:
+            if headers.get(b"expect", b"").lower() != b"100-continue":
+                await _discard(receive)
+            raise _too_large(limit)
+        message = await receive()
+        if not message.get("more_body"):
+            return bytes(message.get("body", b""))
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                return await _joined(message, receive, limit)
+        except TimeoutError:
+            waited = Problem(loc=[], msg=f"the body did not arrive within {self._limits.body_seconds:g} seconds")
+            raise RequestError(408, "the body is too slow", [waited]) from None
+
+
+def _is_bentoml(path: str) -> bool:
+    return path in _BENTOML_PATHS or path.startswith(_BENTOML_FOLDER)
+
+
+def _wrong_method(found: str, expected: str) -> RequestError:
+    problem = Problem(loc=[], msg=f"{found} is not possible here; use {expected}")
+    return RequestError(405, "wrong method", [problem], allow=expected)
+
+
+async def _joined(message: Message, receive: Receive, limit: int) -> bytes:
+    parts = [message.get("body", b"")]
+    size = len(parts[0])
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise RequestError(400, "the body ended early")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            parts.clear()
+            await _discard(receive)
+            raise _too_large(limit)
+    return b"".join(parts)
+
+
+async def _discard(receive: Receive) -> None:
+    size = 0
+    try:
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            while size < _DISCARDED_BYTES:
+                message = await receive()
+                size += len(message.get("body", b""))
+                if not message.get("more_body"):
+                    return
+    except TimeoutError:
+        return
+
+
+def _too_large(limit: int) -> RequestError:
+    found = Problem(loc=[], msg=f"the body is larger than {limit // 1024**2} MB; send fewer customers at once")
+    return RequestError(413, "the body is too large", [found])
+
+
+def _check_headers(headers: dict[bytes, bytes]) -> None:
+    if not _JSON_TYPE.fullmatch(headers.get(b"content-type", b"")):
+        found = Problem(loc=["content-type"], msg="expected application/json in UTF-8")
+        raise RequestError(415, "wrong content type", [found])
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        found = Problem(loc=["content-encoding"], msg="compressed bodies are not read; send it as it is")
+        raise RequestError(415, "wrong content encoding", [found])
+
+
+def _request_id(headers: dict[bytes, bytes]) -> str:
+    """The caller's `X-Request-ID` where it is a plain short token, else a new one."""
+    given = headers.get(b"x-request-id", b"")
+    return given.decode("ascii") if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+_REFUSAL_HEADERS: Final[dict[int, Headers]] = {
+    408: ((b"connection", b"close"),),
+    413: ((b"connection", b"close"),),
+    429: ((b"retry-after", b"1"),),
+    503: ((b"retry-after", b"5"),),
+}
+
+
+def _refusal_headers(refused: RequestError) -> Headers:
+    if refused.allow:
+        return ((b"allow", refused.allow.encode()),)
+    return _REFUSAL_HEADERS.get(refused.status, ())
+
+
+async def _respond(
+    send: Send,
+    status: int,
+    body: bytes,
+    request_id: str,
+    more: Headers = (),
+    content_type: bytes = b"application/json",
+) -> None:
+    headers = [
+        (b"content-type", content_type),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-request-id", request_id.encode()),
+        *more,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
