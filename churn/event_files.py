@@ -10,6 +10,7 @@ import bz2
 import csv
 import glob
 import gzip
+import json
 import re
 import shutil
 import zlib
@@ -136,7 +137,19 @@ def inspect(path: Path, scratch: Path) -> LogFile | None:
     file = _readable(path, start.startswith(_UTF8_MARK), scratch)
     if kind == "csv":
         return _as_csv(file)
-    return replace(file, kind="json array" if content.startswith(b"[") else "json lines")
+    return replace(file, kind="json array" if _is_array(content) else "json lines")
+
+
+def _is_array(start: bytes) -> bool:
+    """Whether JSON that begins so is one array; a line that happens to be an array has other lines after it."""
+    line, _, rest = start.partition(b"\n")
+    if not line.startswith(b"["):
+        return False
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return True
+    return not rest.strip()
 
 
 def _magic(path: Path) -> bytes:

@@ -39,8 +39,8 @@ def literal(path: Path) -> str:
 
 
 def unreadable(file: LogFile, error: Exception) -> EventLogError:
-    """The error that names the file; only the first line of DuckDB's own message, since the next ones quote rows."""
-    what = str(error).partition("\n")[0].replace(str(file.readable), file.path.name)
+    """The error that names the file; only what of DuckDB's own message does not quote the data."""
+    what = str(error).partition("\n")[0].partition(", but got")[0].replace(str(file.readable), file.path.name)
     return EventLogError(f"{file.path}: cannot be read as {file.kind}: {what[:300]}")
 
 
@@ -56,9 +56,11 @@ def _json(file: LogFile) -> str:
 
 def _csv(file: LogFile) -> str:
     # An open quote swallows the lines up to the next one: a line break in a field is a fault.
-    types = dict.fromkeys(file.header, "VARCHAR")
+    columns = _as_text(file, dict.fromkeys(file.header, "VARCHAR"))
+    if len(set(file.header)) < len(file.header):
+        raise EventLogError(f"{file.path}: the header names a column twice: {', '.join(file.header)[:400]}")
     rows = (
-        f"SELECT _file AS file, {_as_text(file, types)} FROM read_csv($files, columns = {_struct(file.header)}, "
+        f"SELECT _file AS file, {columns} FROM read_csv($files, columns = {_struct(file.header)}, "
         f"auto_detect = false, header = true, delim = ',', quote = '\"', escape = '{file.escape}', "
         f"compression = '{file.compression}', filename = '_file')"
     )
@@ -86,15 +88,17 @@ def _as_text(file: LogFile, types: dict[str, str]) -> str:
     names = {name.lower(): name for name in types}
     missing = [column for column in REQUIRED_COLUMNS if column.lower() not in names]
     if missing:
-        raise EventLogError(
-            f"{file.path}: not an activity log: no column {', '.join(missing)}; found {', '.join(types) or 'none'}"[
-                :600
-            ]
-        )
+        raise EventLogError(f"{file.path}: not an activity log: no column {', '.join(missing)}; {_found(names)}")
     return ", ".join(
         f'{_text(names[column.lower()], types) if column.lower() in names else "NULL::VARCHAR"} AS "{column}"'
         for column in RAW_COLUMNS
     )
+
+
+def _found(names: dict[str, str]) -> str:
+    """The known columns; a file without a header has a person's data in its first line, which is not repeated."""
+    known = [column for column in RAW_COLUMNS if column.lower() in names]
+    return f"found {', '.join(known)}" if known else "expected a header line with these names, between commas"
 
 
 def _text(name: str, types: dict[str, str]) -> str:

@@ -60,6 +60,14 @@ EVENT_SCHEMA: Final = {
 LONGEST_AGENT: Final = 1024
 """Characters of a user agent that are looked at."""
 
+_DAY_MS: Final = 24 * 60 * 60 * 1000
+GAP_DAYS: Final = 30
+_FEW: Final = 0.001
+_GAP: Final = (
+    f"{{rows:,}} rows come more than {GAP_DAYS} days after all others and set the end of the log: "
+    "if their clock was wrong, remove them"
+)
+
 _EXAMPLE_FILES: Final = 3
 _EXAMPLES_PER_FILE: Final = 3
 _REPORT_KEY: Final = "churn_events_report"
@@ -77,7 +85,8 @@ class ReadReport:
     equals `kept` plus all of `dropped` (by reason). `nulled` counts impossible values set
     to null in kept rows. `examples` are the first few places of bad rows, never their
     contents. `first_ts` and `log_end` are the oldest and newest valid `ts` (UTC epoch ms)
-    of any row, with or without a customer.
+    of any row, with or without a customer. `after_gap` counts rows at the end, if they are
+    few, that come more than `GAP_DAYS` after all others: the end of the log hangs on them.
     """
 
     files: int
@@ -89,6 +98,7 @@ class ReadReport:
     customers: int
     first_ts: int
     log_end: int
+    after_gap: int
 
     def lines(self) -> list[str]:
         """The report for a person."""
@@ -96,6 +106,7 @@ class ReadReport:
         return [
             f"{self.rows:,} rows in {files}, from {iso(self.first_ts)} to {iso(self.log_end)}",
             f"{self.kept:,} kept, of {self.customers:,} customers",
+            *([_GAP.format(rows=self.after_gap)] if self.after_gap else []),
             *(f"{count:,} dropped: {reason}" for reason, count in self.dropped.items()),
             *(f"{count:,} set to null: {reason}" for reason, count in self.nulled.items()),
             *(f"for example {place}" for place in self.examples),
@@ -264,8 +275,8 @@ class _Reading:
     def _why(self, file: LogFile, counts: Counts) -> str:
         absent = self._absent(file)
         lacking = f"no {', '.join(absent)} in any row; " if absent else ""
-        reasons = ", ".join(f"{rows:,} rows with {reason}" for reason, rows in counts.most_common() if reason)
-        return f"{lacking}found {reasons}; expected rows with {', '.join(REQUIRED_COLUMNS)}"
+        reasons = ", ".join(f"{reason} ({rows:,} rows)" for reason, rows in counts.most_common() if reason)
+        return f"{lacking}found {reasons}; expected one row per line with {', '.join(REQUIRED_COLUMNS)}"
 
     def _absent(self, file: LogFile) -> list[str]:
         """The required columns without any value in the file."""
@@ -338,6 +349,14 @@ class _Reading:
             customers=customers,
             first_ts=first_ts,
             log_end=log_end,
+            after_gap=_after_gap(self._days()),
+        )
+
+    def _days(self) -> list[tuple[int, int]]:
+        """The days with events, since the epoch, and their numbers of rows; newest first."""
+        return self._rows(
+            f"SELECT ts // {_DAY_MS} AS day, count(*) FROM {self.catalog}.staged WHERE ts IS NOT NULL "
+            "GROUP BY day ORDER BY day DESC"
         )
 
     def _examples(self) -> Iterator[str]:
@@ -368,6 +387,19 @@ class _Reading:
     def _rows(self, sql: str, files: Iterable[LogFile] | None = None) -> list[Any]:
         rows: list[Any] = self.duck.execute(sql, None if files is None else parameters(files)).fetchall()
         return rows
+
+
+def _after_gap(days: list[tuple[int, int]]) -> int:
+    """Rows after a gap of more than `GAP_DAYS`, when they are at most `_FEW` of all: 0 when there are none."""
+    few = max(1, _FEW * sum(rows for _, rows in days))
+    lonely = seen = 0
+    for (day, rows), (day_before, _) in itertools.pairwise(days):
+        seen += rows
+        if seen > few:
+            break
+        if day - day_before > GAP_DAYS:
+            lonely = seen
+    return lonely
 
 
 def _most_first(item: tuple[str, int]) -> tuple[int, str]:
