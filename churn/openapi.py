@@ -51,7 +51,7 @@ _APIS: Final = (
     _Api(
         "/predict",
         "How likely each customer is to leave.",
-        f"The probability of churn and whether it reaches the model's threshold, for up to {MAXIMUM_PREDICT} customers.",
+        f"Probability of churn, and whether it reaches the model's threshold, for up to {MAXIMUM_PREDICT} customers.",
         PredictRequest,
         PredictResponse,
     ),

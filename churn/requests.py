@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from churn.contract import MAXIMUM_CATEGORY_LENGTH, NAMES, Customer, example_customer
+from churn.contract import NAMES, Customer, example_customer
 from churn.errors import ChurnError
 from churn.moments import EPOCH
 
@@ -317,8 +317,18 @@ def _problems(error: ValidationError, first_row: int | None = None) -> list[Prob
             path = ["customers", first_row + int(path[0]), *path[1:]]
             if path[-1] == "as_of" and item["type"] != "missing":
                 continue  # `_Moments` says it better
-        found.append(Problem(loc=[_short(part) for part in path], msg=_short(item["msg"], MAXIMUM_CATEGORY_LENGTH * 4)))
+        message = _MESSAGES.get(item["type"], item["msg"])
+        found.append(Problem(loc=[_short(part) for part in path], msg=_short(message, 4 * _SHOWN_CHARACTERS)))
     return found
+
+
+_MESSAGES: Final = {
+    "missing": "missing; send null where the value is not known and null is allowed",
+    "extra_forbidden": "there is no such field",
+    "model_type": "expected an object",
+    "too_short": "empty; send at least one customer",
+}
+"""Instead of Pydantic's words, which name our classes."""
 
 
 def _short(part: Any, length: int = _SHOWN_CHARACTERS) -> Any:

@@ -196,7 +196,7 @@ class PredictionLog:
         except OSError as error:
             raise PredictionLogError(
                 f"the prediction log {what}: {self.folder}: {error.strerror or error}; "
-                "free space or make the folder writable, no restart is needed"
+                "free space, or make the folder writable"
             ) from error
 
 

@@ -127,7 +127,7 @@ def test_a_folder_that_is_no_folder_is_refused_at_start_and_works_once_it_is_one
     log = PredictionLog(folder, "m", clock=Clock())
     with pytest.raises(PredictionLogError, match="cannot be written"):
         log.check()
-    with pytest.raises(PredictionLogError, match=f"{folder}.*no restart is needed"):
+    with pytest.raises(PredictionLogError, match=f"{folder}.*make the folder writable"):
         append(log, "1")
     folder.unlink()
     append(log, "2")

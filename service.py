@@ -1,0 +1,201 @@
+"""The service: two batched APIs over the champion. Validates, scores, explains, and logs before it answers."""
+
+# mypy: disable-error-code="untyped-decorator"
+# BentoML's decorators carry types that do not fit strict mode; pyproject.toml leaves them out.
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import bentoml
+import orjson
+from bentoml.exceptions import BentoMLException, NotFound
+from bentoml.models import BentoModel
+
+from churn import artifact, openapi
+from churn.contract import NAMES, Customer
+from churn.errors import ChurnError, ModelStoreError, PredictionLogError
+from churn.explaining import Explainer, reasons
+from churn.http_boundary import Answer, Boundary, Limits, Page
+from churn.requests import (
+    DEFAULT_TOP_K,
+    Batch,
+    ExplainRequest,
+    ExplainResponse,
+    PredictRequest,
+    PredictResponse,
+    Problem,
+    RequestError,
+    parse_explain,
+    parse_predict,
+)
+from churn.scoring import Matrix, Scorer, Vector
+from churn.service_settings import ServiceSettings
+from monitoring.prediction_log import Api, PredictionLog
+
+INLINE_BYTES: Final = 256 * 1024
+"""Smaller `predict` bodies are answered on the event loop: handing them to a thread would take longer."""
+
+
+def load_champion() -> artifact.StoredModel:
+    """The model that the pointer names, verified.
+
+    Raises:
+        ChurnError: no pointer, no such model, or it is not what the pointer and the manifest say.
+    """
+    champion = artifact.read_champion(artifact.champion_path())
+    try:
+        folder = Path(bentoml.models.get(champion.tag).path)
+    except NotFound:
+        raise ModelStoreError(f"{champion.tag} is not in the model store; run `make train PROMOTE=1`") from None
+    return artifact.load(folder, champion.tag, champion.sha256)
+
+
+def open_log() -> PredictionLog:
+    """The prediction log, proven to be writable now."""
+    log = PredictionLog(
+        SETTINGS.log_folder, MODEL.tag, retention_days=SETTINGS.log_retention_days, fsync=SETTINGS.log_fsync
+    )
+    log.check()
+    return log
+
+
+def refusing_to_start(error: ChurnError) -> BentoMLException:
+    """BentoML shows its own errors without a traceback."""
+    return BentoMLException(f"the service does not start: {error}")
+
+
+try:
+    SETTINGS: Final = ServiceSettings.read(os.environ)
+    MODEL: Final = load_champion()
+except ChurnError as refused:
+    raise refusing_to_start(refused) from refused
+
+# Filled by each worker when its model is ready; what is not in them does not exist.
+ANSWERS: Final[dict[str, Answer]] = {}
+PAGES: Final[dict[str, Page]] = {}
+
+
+@bentoml.service(
+    name="churn_service",
+    workers=SETTINGS.workers,
+    # What each of these is worth: docs/decisions/serving-settings.md.
+    tracing={"excluded_urls": ".*"},
+    logging={"access": {"enabled": False}},
+    traffic={"timeout": 60},
+)
+class Churn:
+    """Predicts which customers are about to leave, and says why."""
+
+    model = BentoModel(MODEL.tag)
+
+    def __init__(self) -> None:
+        self._scorer = Scorer(MODEL)
+        self._explainer = Explainer(MODEL.forest(), MODEL.manifest.columns)
+        self._log = open_log()
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="batch")
+        ANSWERS.update({"/predict": self.answer_predict, "/explain": self.answer_explain})
+        PAGES.update(
+            {
+                "/": Page(openapi.HTML_PAGE, b"text/html; charset=utf-8"),
+                "/docs.json": Page(openapi.json_page(MODEL.tag), b"application/json"),
+            }
+        )
+
+    @bentoml.on_deployment
+    @staticmethod
+    def check() -> None:
+        """Before the workers start: see that predictions can be logged."""
+        try:
+            open_log().close()
+        except ChurnError as error:
+            raise refusing_to_start(error) from error
+
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        """After the last answer."""
+        self._threads.shutdown()
+        self._log.close()
+
+    # Over HTTP the boundary calls `answer_predict` and `answer_explain` itself; these two declare
+    # the APIs to BentoML (its client, its schema) and serve callers within Python.
+
+    @bentoml.api
+    async def predict(self, customers: list[Customer]) -> PredictResponse:
+        """How likely each customer is to leave, in the order asked; at most 10,000 customers."""
+        asked = PredictRequest(customers=customers)
+        answer = await self.answer_predict(asked.model_dump_json().encode(), "in-process")
+        return PredictResponse.model_validate_json(answer)
+
+    @bentoml.api
+    async def explain(
+        self, customers: list[Customer], top_k: int = DEFAULT_TOP_K, what_would_help: bool = False
+    ) -> ExplainResponse:
+        """How likely each customer is to leave, and why; at most 1,000 customers."""
+        asked = ExplainRequest(customers=customers, top_k=top_k, what_would_help=what_would_help)
+        answer = await self.answer_explain(asked.model_dump_json().encode(), "in-process")
+        return ExplainResponse.model_validate_json(answer)
+
+    async def answer_predict(self, body: bytes, request_id: str) -> bytes:
+        """JSON to JSON."""
+        if len(body) <= INLINE_BYTES and not SETTINGS.log_fsync:
+            return self._predict(body, request_id)
+        return await self._off_the_loop(self._predict, body, request_id)
+
+    async def answer_explain(self, body: bytes, request_id: str) -> bytes:
+        """JSON to JSON."""
+        return await self._off_the_loop(self._explain, body, request_id)
+
+    async def _off_the_loop(self, answer: Callable[[bytes, str], bytes], body: bytes, request_id: str) -> bytes:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, answer, body, request_id)
+
+    def _predict(self, body: bytes, request_id: str) -> bytes:
+        batch = parse_predict(body, datetime.now(UTC))
+        _, _, probability = self._scored(batch)
+        flags = self._scorer.flags(probability).tolist()
+        probabilities = probability.tolist()
+        self._logged(request_id, "predict", batch, probabilities, flags)
+        columns = zip(batch.customer_ids, probabilities, flags, strict=True)
+        predictions = [{"customer_id": who, "churn_probability": p, "will_churn": flag} for who, p, flag in columns]
+        return orjson.dumps({"model": MODEL.tag, "predictions": predictions})
+
+    def _explain(self, body: bytes, request_id: str) -> bytes:
+        batch, options = parse_explain(body, datetime.now(UTC))
+        matrix, score, probability = self._scored(batch)
+        contributions = self._explainer.contributions(matrix, SETTINGS.threads)
+        flags = self._scorer.flags(probability).tolist()
+        self._logged(request_id, "explain", batch, probability.tolist(), flags)
+        explanations = [
+            {
+                "customer_id": customer_id,
+                "churn_probability": float(probability[row]),
+                "score": float(score[row]),
+                "contributions": dict(zip(NAMES, contributions[row].tolist(), strict=True)),
+                "reasons": reasons(batch.features[row], contributions[row], MODEL.manifest.typical, options.top_k),
+            }
+            for row, customer_id in enumerate(batch.customer_ids)
+        ]
+        answer = {"model": MODEL.tag, "base_value": self._explainer.base_value, "explanations": explanations}
+        return orjson.dumps(answer)
+
+    def _scored(self, batch: Batch) -> tuple[Matrix, Vector, Vector]:
+        matrix = self._scorer.encoder.rows(batch.customers)
+        score = self._scorer.score(matrix)
+        return matrix, score, self._scorer.probability(score)
+
+    def _logged(
+        self, request_id: str, api: Api, batch: Batch, probabilities: Sequence[float], flags: Sequence[bool]
+    ) -> None:
+        try:
+            self._log.append(request_id, api, batch, probabilities, flags)
+        except PredictionLogError as error:
+            raise RequestError(503, "the prediction could not be logged", [Problem(loc=[], msg=str(error))]) from error
+
+
+Churn.add_asgi_middleware(  # type: ignore[attr-defined]  # the decorator has made it a bentoml.Service
+    Boundary, answers=ANSWERS, pages=PAGES, limits=Limits(in_flight=SETTINGS.max_in_flight)
+)
