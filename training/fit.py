@@ -1,7 +1,7 @@
 """The class-balanced random forest: fitted, held-out scores, calibration, threshold."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,8 +13,8 @@ from scipy.special import expit
 from sklearn.ensemble import RandomForestClassifier
 
 from churn.artifact import Calibration, Column, Forest
-from churn.contract import FEATURES, OTHER
-from churn.errors import ArtifactError
+from churn.contract import CATEGORICAL, FEATURES, OTHER
+from churn.errors import ArtifactError, SettingError
 from churn.scoring import Encoder, Matrix, open_session, run_session
 from training.dataset import LABEL
 from training.export import forest_arrays, onnx_graph
@@ -30,13 +30,26 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class ForestSettings:
-    """Size and shape. Small leaves overfit customers; size drives the cost of explaining."""
+    """Size and shape. Small leaves overfit customers; size drives the cost of explaining.
+
+    `without` names categories the forest must not see (gender, say): the contract keeps
+    them, the matrix has no column for them.
+
+    Raises:
+        SettingError: `without` names what is not a category of the contract.
+    """
 
     trees: int = 200
     depth: int = 8
     leaf: int = 20
     seed: int = 7
     jobs: int = -1
+    without: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.without:
+            if name not in CATEGORICAL:
+                raise SettingError("without", name, f"one of {', '.join(CATEGORICAL)}")
 
 
 @dataclass(frozen=True)
@@ -53,10 +66,12 @@ class FittedForest:
         return run_session(open_session(self.onnx), matrix)
 
 
-def columns_for(table: pd.DataFrame) -> list[Column]:
+def columns_for(table: pd.DataFrame, without: Collection[str] = ()) -> list[Column]:
     """The matrix's columns: numbers as they are, a column per category that is common enough."""
     columns: list[Column] = []
     for feature in FEATURES:
+        if feature.name in without:
+            continue
         if not feature.is_category:
             columns.append(Column(feature=feature.name))
             continue
@@ -76,7 +91,7 @@ def fit(table: pd.DataFrame, settings: ForestSettings) -> FittedForest:
     Raises:
         ArtifactError: ONNX Runtime and scikit-learn disagree by more than 1e-5 on a row.
     """
-    encoder = Encoder(columns_for(table))
+    encoder = Encoder(columns_for(table, settings.without))
     matrix = encoder.frame(table)
     classifier = RandomForestClassifier(
         n_estimators=settings.trees,
