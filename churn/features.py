@@ -112,7 +112,7 @@ def _counts(recent: Table, as_of: int) -> Iterator[tuple[str, Any]]:
     for days in WINDOWS:
         within = recent.ts >= as_of - days * DAY_MS
         yield f"events_{days}d", within.sum()
-        yield f"listening_ms_{days}d", recent.length_ms.sum(where=within & is_song)
+        yield f"listening_ms_{days}d", recent.length_ms.sum(where=within & is_song).fill_null(0)
         yield f"artists_{days}d", recent.artist.nunique(where=within & is_song)
         yield f"active_days_{days}d", days_back.nunique(where=within)
         for measure, page in PAGES.items():

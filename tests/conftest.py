@@ -1,6 +1,7 @@
 """A model store of the tests' own, and a small champion in it."""
 
 import os
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,3 +77,23 @@ def champion(trained: Trained, facts: dict[str, object], tmp_path_factory: pytes
         trained,
         trained.table,
     )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the process here, so that pytest's summary stays the last lines printed.
+
+    DuckDB 2.0's binding counts what is still referenced when the interpreter is taken
+    down, and prints pages of it after a Hypothesis test; nothing of ours is running then.
+    """
+    status = getattr(config, "churn_exit_status", None)
+    if status is None:
+        return
+    _HOME.cleanup()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.churn_exit_status = int(exitstatus)  # type: ignore[attr-defined]  # carried to the hook above
