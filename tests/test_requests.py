@@ -1,0 +1,241 @@
+"""Requests: what is valid comes through unchanged, what is not is refused with its row and field."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from churn.contract import FEATURES, NAMES, NULLABLE, example_customer
+from churn.requests import (
+    CLOCK_TOLERANCE,
+    MAXIMUM_EXPLAIN,
+    MAXIMUM_PREDICT,
+    SHOWN_PROBLEMS,
+    RequestError,
+    parse_explain,
+    parse_predict,
+)
+
+NOW = datetime(2018, 11, 2, 12, tzinfo=UTC)
+
+
+def body(*customers: Any, **more: Any) -> bytes:
+    return json.dumps({"customers": list(customers)} | more).encode()
+
+
+def customer(**changes: Any) -> dict[str, Any]:
+    return example_customer() | changes
+
+
+def refusal(content: bytes, now: datetime = NOW) -> RequestError:
+    with pytest.raises(RequestError) as caught:
+        parse_predict(content, now)
+    return caught.value
+
+
+def only_problem(content: bytes) -> tuple[int, list[str | int], str]:
+    refused = refusal(content)
+    [problem] = refused.detail
+    return refused.status, problem.loc, problem.msg
+
+
+def test_a_valid_request_comes_through_unchanged() -> None:
+    second = customer(customer_id="31", as_of="2018-11-01T23:30:00.250-02:00", gender=None, tenure_days=None)
+    batch = parse_predict(body(customer(), second), NOW)
+    assert batch.customer_ids == ["30", "31"]
+    assert batch.as_of == ["2018-11-02T00:00:00Z", "2018-11-02T01:30:00.250Z"]
+    assert list(batch.features[0]) == list(NAMES)
+    assert batch.features == [{name: values[name] for name in NAMES} for values in (customer(), second)]
+
+
+def test_explain_has_its_options_and_their_defaults() -> None:
+    _, options = parse_explain(body(customer()), NOW)
+    assert (options.top_k, options.what_would_help) == (5, False)
+    _, options = parse_explain(body(customer(), top_k=2, what_would_help=True), NOW)
+    assert (options.top_k, options.what_would_help) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("top_k", -1), ("top_k", 10_000), ("top_k", "5"), ("what_would_help", 1)]
+)
+def test_a_wrong_option_is_named(option: str, value: Any) -> None:
+    with pytest.raises(RequestError) as caught:
+        parse_explain(body(customer(), **{option: value}), NOW)
+    assert [problem.loc for problem in caught.value.detail] == [[option]]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"\xff\xfe", b"NaN", b'{"customers": [NaN]}', b"[" * 100_000, b'{"a": "\\ud800"}', b"{} {}"],
+)
+def test_what_is_not_json_is_refused(content: bytes) -> None:
+    refused = refusal(content)
+    assert (refused.status, refused.error) == (400, "the body is not valid JSON")
+
+
+@pytest.mark.parametrize("content", [b"null", b"[]", b"3", b'"text"', b"{}"])
+def test_json_of_another_kind_is_refused(content: bytes) -> None:
+    assert refusal(content).status == 400
+
+
+@pytest.mark.parametrize(("row", "place"), [(None, 1), ([], 1), ("30", 1), (3, 1)])
+def test_a_row_that_is_no_customer_is_named(row: Any, place: int) -> None:
+    assert only_problem(body(customer(), row)) == (400, ["customers", place], "expected an object")
+
+
+def test_an_empty_list_is_refused() -> None:
+    assert only_problem(body()) == (400, ["customers"], "empty; send at least one customer")
+
+
+@pytest.mark.parametrize("name", ["customer_id", "as_of", *NAMES])
+def test_every_missing_field_is_named_with_its_row(name: str) -> None:
+    incomplete = customer(customer_id="31")
+    del incomplete[name]
+    status, place, message = only_problem(body(customer(), incomplete))
+    assert (status, place) == (400, ["customers", 1, name])
+    assert message.startswith("missing")
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
+def test_every_feature_refuses_wrong_types_and_values_out_of_range(feature: Any) -> None:
+    wrong: list[Any] = [True, [], {}, "1" if not feature.is_category else 1]
+    wrong += ["", "x" * 65] if feature.is_category else [feature.minimum - 1, feature.maximum * 1.01 + 1, 1e300, "NaN"]
+    wrong += [1.5] if feature.kind == "count" else []
+    wrong += ["F?"] if feature.categories else []
+    wrong += [] if feature.nullable else [None]
+    for value in wrong:
+        status, place, _ = only_problem(body(customer(**{feature.name: value})))
+        assert (status, place) == (400, ["customers", 0, feature.name]), value
+
+
+@pytest.mark.parametrize("name", NULLABLE)
+def test_null_is_valid_where_the_contract_says_so(name: str) -> None:
+    assert parse_predict(body(customer(**{name: None})), NOW).features[0][name] is None
+
+
+def test_an_unseen_operating_system_is_valid() -> None:
+    assert parse_predict(body(customer(os="TempleOS")), NOW).features[0]["os"] == "TempleOS"
+
+
+def test_an_unknown_field_is_named_and_a_long_name_cut() -> None:
+    assert only_problem(body(customer(songs_7days=1))) == (
+        400,
+        ["customers", 0, "songs_7days"],
+        "there is no such field",
+    )
+    _, place, _ = only_problem(body(customer(**{"x" * 100_000: 1})))
+    assert len(str(place[-1])) < 100
+    assert only_problem(body(customer(), threshold=0.5))[1] == ["threshold"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        5,
+        1541116800,
+        "1541116800",
+        "",
+        "yesterday",
+        "2018-11-02",
+        "20181102T000000Z",
+        "2018-W44-5T00:00:00Z",
+        "2018-11-02T00:00:00",
+        "2018-02-30T00:00:00Z",
+        "2018-11-02T24:30:00Z",
+        "2018-11-02T00:00:00+24:00",
+        "1969-12-31T23:59:59Z",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        "2018-11-02T12:01:01Z",
+        "٢٠١٨-11-02T00:00:00Z",
+        ["2018-11-02T00:00:00Z"],
+    ],
+)
+def test_a_wrong_moment_is_refused(text: Any) -> None:
+    status, place, _ = only_problem(body(customer(), customer(customer_id="31", as_of=text)))
+    assert (status, place) == (400, ["customers", 1, "as_of"])
+
+
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        ("2018-11-02T12:00:59Z", "2018-11-02T12:00:59Z"),
+        ("2018-11-02 05:30:00+05:30", "2018-11-02T00:00:00Z"),
+        ("2018-11-02t00:00:00z", "2018-11-02T00:00:00Z"),
+        ("2018-11-02T00:00:00.123456789Z", "2018-11-02T00:00:00.123Z"),
+    ],
+)
+def test_a_moment_is_logged_in_utc(text: str, utc: str) -> None:
+    assert parse_predict(body(customer(as_of=text)), NOW).as_of == [utc]
+
+
+def test_a_clock_slightly_ahead_is_tolerated_and_no_more() -> None:
+    late = (NOW + CLOCK_TOLERANCE + timedelta(seconds=1)).isoformat()
+    assert "in the future; it is 2018-11-02T12:00:00Z here" in only_problem(body(customer(as_of=late)))[2]
+    parse_predict(body(customer(as_of=(NOW + CLOCK_TOLERANCE).isoformat())), NOW)
+
+
+def test_the_same_customer_at_the_same_moment_is_refused_even_when_written_differently() -> None:
+    again = customer(as_of="2018-11-02T01:00:00+01:00")
+    status, place, message = only_problem(body(customer(), customer(customer_id="31"), again))
+    assert (status, place) == (400, ["customers", 2, "customer_id"])
+    assert "row 0" in message
+    parse_predict(body(customer(), customer(as_of="2018-11-01T00:00:00Z")), NOW)
+
+
+def test_too_many_customers_is_413_before_they_are_looked_at() -> None:
+    refused = refusal(body(*[None] * (MAXIMUM_PREDICT + 1)))
+    assert (refused.status, refused.detail[0].loc) == (413, ["customers"])
+    with pytest.raises(RequestError) as caught:
+        parse_explain(body(*[None] * (MAXIMUM_EXPLAIN + 1)), NOW)
+    assert caught.value.status == 413
+
+
+def test_as_many_customers_as_allowed_are_taken() -> None:
+    many = [customer(customer_id=str(number)) for number in range(MAXIMUM_PREDICT)]
+    assert len(parse_predict(body(*many), NOW)) == MAXIMUM_PREDICT
+
+
+def test_the_list_of_problems_is_short_and_says_so() -> None:
+    refused = refusal(body(*[{}] * MAXIMUM_PREDICT))
+    assert len(refused.detail) == SHOWN_PROBLEMS
+    assert refused.error == f"more than {SHOWN_PROBLEMS} problems in the request, the first {SHOWN_PROBLEMS} are listed"
+    assert len(refused.body()) < 10_000
+
+
+def test_problems_in_several_rows_are_all_listed() -> None:
+    refused = refusal(body(customer(songs_7d=-1), customer(customer_id="31"), customer(customer_id="32", level="gold")))
+    assert [problem.loc for problem in refused.detail] == [["customers", 0, "songs_7d"], ["customers", 2, "level"]]
+    assert refused.error == "2 problems in the request"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_no_body_raises_anything_but_a_refusal(content: bytes) -> None:
+    assert refusal(content).status == 400
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(["customer_id", "as_of", *NAMES]), JSON)
+def test_a_value_of_a_field_is_taken_as_it_is_or_refused_by_name(name: str, value: Any) -> None:
+    outcome = _taken_or_named(name, value)
+    assert outcome in ([value], [["customers", 0, name]])
+
+
+def _taken_or_named(name: str, value: Any) -> list[Any]:
+    try:
+        batch = parse_predict(body(customer(**{name: value})), NOW)
+    except RequestError as refused:
+        return [problem.loc for problem in refused.detail]
+    return batch.customer_ids if name == "customer_id" else [batch.features[0].get(name)]
