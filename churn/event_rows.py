@@ -147,9 +147,13 @@ _STAGED: Final = f"""
     fingerprint
 """
 
+# Numbers count as numbers (1 is 1.0), what is none as the text it is.
 _FINGERPRINT: Final = """
-    hash(artist, auth, "firstName", gender, position, "lastName", seconds, level, location, method, page,
-         registered, session, song, answer, moment, "userAgent", customer) AS fingerprint
+    hash(artist, auth, "firstName", gender, position, "lastName", level, location, method, page, session, song,
+         moment, "userAgent", customer,
+         registered, CASE WHEN registered IS NULL THEN registration END,
+         answer, CASE WHEN answer IS NULL THEN status END,
+         seconds, CASE WHEN seconds IS NULL THEN length END) AS fingerprint
 """
 
 IDENTITY: Final = ("customer_id", "ts", "session_id", "item", "fingerprint")
