@@ -1,0 +1,122 @@
+# Everything the project does, one target each; `make` lists them.
+# Settings are variables: `make train EVENTS=path`, `make serve PORT=3001`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python
+
+DATA ?= data
+REPORTS ?= reports
+PORT ?= 3000
+HOST ?= 127.0.0.1
+LABEL ?= either
+HORIZON_DAYS ?= 30
+SEED ?= 7
+CUSTOMERS ?= 1000
+DAYS ?= 150
+WORLD ?= baseline
+FORMAT ?= table
+
+export BENTOML_DO_NOT_TRACK := true
+export DO_NOT_TRACK := 1
+export CHURN_LOG_DIR ?= $(DATA)/predictions
+ifdef EVENTS
+export EVENTS
+endif
+ifdef PROMOTE
+export PROMOTE
+endif
+
+# A group is installed once for each state of its lock; what the larger one holds is not installed again.
+DEV := $(VENV)/.dev
+DEMO := $(VENV)/.demo
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; ok = v in ((3, 11), (3, 12)); sys.exit(0 if ok else f"Python 3.11 or 3.12 is needed, found {v[0]}.{v[1]}; name one: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check uv
+
+$(DEMO): requirements/demo.txt | $(BIN)/uv
+	@if [ ! -e $(DEV) ]; then \
+	  echo "installing what the demo needs"; \
+	  VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --require-hashes -r $<; \
+	  $(RUN) -m churn.native.build; \
+	fi
+	@touch $@
+
+$(DEV): requirements/dev.txt churn/native/treeshap.c churn/native/libraries.json | $(BIN)/uv
+	@echo "installing all groups"
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --require-hashes -r $<
+	@$(RUN) -m churn.native.build
+	@touch $@ $(DEMO)
+
+.PHONY: install
+install: $(DEV) ## install all dependency groups into .venv
+
+.PHONY: lock
+lock: | $(BIN)/uv ## resolve the dependencies again: hashed, without index addresses
+	@export UV_CUSTOM_COMPILE_COMMAND="make lock"; \
+	compile="$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate"; \
+	$$compile --group dev --output-file requirements/dev.txt; \
+	$$compile --group demo --constraint requirements/dev.txt --output-file requirements/demo.txt; \
+	$$compile --constraint requirements/dev.txt --output-file requirements/serve.txt
+
+.PHONY: demo
+demo: $(DEMO) ## the whole path, from a log to a drift report, in a few minutes
+	$(RUN) -m scripts.demo
+
+.PHONY: test
+test: $(DEV) ## run the tests that need Python packages only
+	$(RUN) -m pytest
+
+.PHONY: simulate
+simulate: $(DEMO) ## write a simulated activity log (CUSTOMERS, DAYS, SEED, WORLD, OUT)
+	$(RUN) -m training.simulate --customers $(CUSTOMERS) --days $(DAYS) --seed $(SEED) --world $(WORLD) --out $(or $(OUT),$(DATA)/simulated.json.gz)
+
+.PHONY: featurize
+featurize: $(DEMO) ## the log to the training table and the newest features (EVENTS, LABEL, HORIZON_DAYS, FORMAT=requests)
+	$(RUN) -m training.featurize --data $(DATA) --label $(LABEL) --horizon-days $(HORIZON_DAYS) --format $(FORMAT)
+
+.PHONY: train
+train: featurize ## train, evaluate and store the forest (SEED; PROMOTE=1 makes it the champion)
+	$(RUN) -m training.train --data $(DATA) --seed $(SEED)
+
+.PHONY: all
+all: featurize train ## featurize and train
+
+.PHONY: bento
+bento: $(DEMO) ## build the bento of the champion
+	$(RUN) -m scripts.bento
+
+.PHONY: serve
+serve: $(DEMO) ## serve the champion on PORT
+	$(BIN)/bentoml serve service:Churn --host $(HOST) --port $(PORT)
+
+.PHONY: report
+report: $(DEMO) ## the weekly drift report of what was served (WEEK=2018-W44; the newest without)
+	$(RUN) -m monitoring.report --log-dir $(CHURN_LOG_DIR) --reports $(REPORTS) $(if $(WEEK),--week $(WEEK))
+
+.PHONY: format
+format: $(DEV) ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: lint
+lint: $(DEV) ## check format, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+.PHONY: clean
+clean: ## remove caches and built bentos' leftovers; keeps data, models, reports and the environment
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

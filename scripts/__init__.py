@@ -1,0 +1,1 @@
+"""Commands that cross the rooms of the house: each starts the others' commands as a user would."""

@@ -1,0 +1,206 @@
+"""`make demo`: the whole path once, as a user would walk it, ending in a page of results.
+
+Log, features, training, model store, bento, service over HTTP, prediction log, drift
+report. Each step is the command that `make` runs; the log is `EVENTS`, or the real one
+if it lies in the data folder, or a simulated one. The model becomes the champion.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from churn.artifact import Champion, champion_path, load, read_champion
+from churn.command import run, say, show
+from churn.errors import ChurnError
+from churn.moments import iso, week_of
+from scripts.bento import build
+
+DATA: Final = Path(os.environ.get("DATA") or "data")
+REPORTS: Final = Path(os.environ.get("REPORTS") or "reports")
+LOG_DIR: Final = Path(os.environ.get("CHURN_LOG_DIR") or DATA / "predictions")
+READY_WITHIN_S: Final = 90
+MOST_AT_RISK: Final = 3
+REPORT_WITHOUT_ALARM, REPORT_WITH_ALARM = 0, 2
+
+
+class DemoError(ChurnError):
+    """A step of the demo failed."""
+
+
+def main() -> None:
+    started = time.monotonic()
+    step(1, "reading the log, computing features and labels")
+    command("training.featurize", "--data", str(DATA), "--format", "requests", *_given("LABEL", "--label"))
+    step(2, "training the forest, evaluating it on held-out customers, saving it to the model store")
+    command("training.train", "--data", str(DATA), "--promote", *_given("SEED", "--seed"))
+    champion = read_champion(champion_path())
+    step(3, "building the bento")
+    bento = build()
+    step(4, f"serving {bento}, scoring everybody at risk over HTTP")
+    with served(bento) as url:
+        predictions, explanations = ask(url)
+    step(5, "comparing what was served with what the model was trained on")
+    facts = json.loads((DATA / "dataset.json").read_text())
+    week = week_of(facts["log_end"] + 1)
+    status = command(
+        "monitoring.report",
+        "--log-dir",
+        str(LOG_DIR),
+        "--reports",
+        str(REPORTS),
+        "--week",
+        week,
+        allowed=(REPORT_WITHOUT_ALARM, REPORT_WITH_ALARM),
+    )
+    drift = json.loads((REPORTS / week / "summary.json").read_text())
+    for line in summary(facts, champion, bento, predictions, explanations, drift, week, status):
+        show(line)
+    say(f"done in {time.monotonic() - started:.0f} s")
+
+
+def step(number: int, what: str) -> None:
+    say(f"\n[{number}/5] {what}")
+
+
+def command(module: str, *arguments: str, allowed: tuple[int, ...] = (0,)) -> int:
+    """Run one of the project's commands; its progress and its results are the user's to read."""
+    status = subprocess.run([sys.executable, "-m", module, *arguments], check=False).returncode
+    if status not in allowed:
+        raise DemoError(f"`python -m {module}` ended with status {status}; its message is above")
+    return status
+
+
+def _given(variable: str, flag: str) -> list[str]:
+    value = os.environ.get(variable)
+    return [flag, value] if value else []
+
+
+@contextmanager
+def served(bento: str) -> Iterator[str]:
+    """The bento behind HTTP, until the block ends; its address."""
+    port = int(os.environ.get("PORT") or 0) or _free_port()
+    bentoml = str(Path(sys.executable).parent / "bentoml")
+    environment = os.environ | {"CHURN_LOG_DIR": str(LOG_DIR.resolve())}
+    environment.pop("CHURN_CHAMPION", None)  # the bento holds its own
+    process = subprocess.Popen(
+        [bentoml, "serve", bento, "--host", "127.0.0.1", "--port", str(port)], env=environment, start_new_session=True
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_until_ready(process, url)
+        yield url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str) -> None:
+    deadline = time.monotonic() + READY_WITHIN_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise DemoError(f"the service ended with status {process.returncode}; its message is above")
+        try:
+            if httpx.get(f"{url}/readyz", timeout=1).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise DemoError(f"the service was not ready after {READY_WITHIN_S} s")
+
+
+def ask(url: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Predict for every body that `make featurize FORMAT=requests` wrote; explain those most at risk."""
+    customers: dict[str, dict[str, Any]] = {}
+    predictions: list[dict[str, Any]] = []
+    for body in sorted((DATA / "requests").glob("*.json")):
+        content = body.read_bytes()
+        predictions += _post(f"{url}/predict", content)["predictions"]
+        customers |= {customer["customer_id"]: customer for customer in json.loads(content)["customers"]}
+    predictions.sort(key=lambda row: (-row["churn_probability"], row["customer_id"]))
+    top = [customers[row["customer_id"]] for row in predictions[:MOST_AT_RISK]]
+    explained = _post(f"{url}/explain", json.dumps({"customers": top, "top_k": 3}).encode()) if top else {}
+    return predictions, explained.get("explanations", [])
+
+
+def _post(url: str, content: bytes) -> dict[str, Any]:
+    answer = httpx.post(url, content=content, headers={"content-type": "application/json"}, timeout=60)
+    if answer.status_code != httpx.codes.OK:
+        raise DemoError(f"{url} answered {answer.status_code}: {answer.text[:500]}")
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def summary(
+    facts: dict[str, Any],
+    champion: Champion,
+    bento: str,
+    predictions: list[dict[str, Any]],
+    explanations: list[dict[str, Any]],
+    drift: dict[str, Any],
+    week: str,
+    status: int,
+) -> Iterator[str]:
+    """What happened, in figures, and where each result lies."""
+    import bentoml  # noqa: PLC0415  # slow to import, and the demo has just built with it
+
+    model = load(Path(bentoml.models.get(champion.tag).path), champion.tag, champion.sha256)
+    metrics, training = model.manifest.metrics, model.manifest.training
+    auc = metrics["figures"]["auc"]
+    read, flagged = facts["read"], sum(row["will_churn"] for row in predictions)
+    yield ""
+    yield "What happened"
+    yield (
+        f"  log          {read['rows']:,} rows, {read['kept']:,} kept, {read['customers']:,} customers, "
+        f"to {iso(facts['log_end'])}"
+    )
+    yield (
+        f"  training     {training['rows']:,} rows of {training['customers']:,} customers at "
+        f"{len(training['snapshots'])} weekly snapshots; {training['churn_rate']:.1%} churned within "
+        f"{training['horizon_days']} days (label `{training['label']}`)"
+    )
+    yield (
+        f"  held out     AUC {auc['value']:.3f} (95 % interval {auc['low']:.3f} to {auc['high']:.3f}) on "
+        f"{metrics['rows']:,} rows of {metrics['customers']:,} customers, {metrics['churners']} of them churned"
+    )
+    if metrics["warning"]:
+        yield f"               {metrics['warning']}"
+    yield (
+        f"  scored       {len(predictions):,} customers at risk in {week}; {flagged} flagged "
+        f"(probability at least {model.manifest.threshold:.3f})"
+    )
+    yield "  most at risk"
+    for row in explanations:
+        yield f"    customer {row['customer_id']}: {row['churn_probability']:.0%}"
+        yield from (f"      - {reason['text']}" for reason in row["reasons"])
+    yield f"  drift        {drift['sentence']}" + ("" if status == REPORT_WITHOUT_ALARM else "  (alarm)")
+    yield "Where it lies"
+    yield f"  model        {champion.tag} in the BentoML store; champion pointer {champion_path()}"
+    yield f"  bento        {bento}"
+    yield f"  requests     {DATA / 'requests'}, ready to post"
+    yield f"  predictions  {LOG_DIR}"
+    yield f"  report       {REPORTS / week / 'drift.html'} (all weeks: {REPORTS / 'index.html'})"
+    yield f"  at risk      {REPORTS / week / 'at_risk.csv'}"
+    yield "Next: `make serve`, then post a file of the requests folder to http://127.0.0.1:3000/predict"
+
+
+if __name__ == "__main__":
+    run(main)
