@@ -116,6 +116,10 @@ lint: $(DEV) ## check format, style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+.PHONY: docs
+docs: $(DEMO) ## write the feature table of the documentation from the contract
+	$(RUN) -m scripts.feature_table
+
 .PHONY: clean
 clean: ## remove caches and built bentos' leftovers; keeps data, models, reports and the environment
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
