@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import bentoml
 import orjson
@@ -18,6 +18,7 @@ from bentoml.models import BentoModel
 
 from churn import artifact, openapi
 from churn.contract import NAMES, Customer
+from churn.counterfactual import Counterfactual, Suggestion
 from churn.errors import ChurnError, ModelStoreError, PredictionLogError
 from churn.explaining import Explainer, reasons
 from churn.http_boundary import Answer, Boundary, Limits, Page
@@ -96,6 +97,7 @@ class Churn:
     def __init__(self) -> None:
         self._scorer = Scorer(MODEL)
         self._explainer = Explainer(MODEL.forest(), MODEL.manifest.columns)
+        self._counterfactual = Counterfactual(MODEL.forest(), MODEL.manifest.columns)
         self._log = open_log()
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="batch")
         ANSWERS.update({"/predict": self.answer_predict, "/explain": self.answer_explain})
@@ -169,7 +171,7 @@ class Churn:
         contributions = self._explainer.contributions(matrix, SETTINGS.threads)
         flags = self._scorer.flags(probability).tolist()
         self._logged(request_id, "explain", batch, probability.tolist(), flags)
-        explanations = [
+        explanations: list[dict[str, Any]] = [
             {
                 "customer_id": customer_id,
                 "churn_probability": float(probability[row]),
@@ -179,6 +181,10 @@ class Churn:
             }
             for row, customer_id in enumerate(batch.customer_ids)
         ]
+        if options.what_would_help:
+            helpful = self._counterfactual.what_would_help(matrix, self._scorer)
+            for explanation, suggestions in zip(explanations, helpful, strict=True):
+                explanation["what_would_help"] = [_suggestion(suggestion) for suggestion in suggestions]
         answer = {"model": MODEL.tag, "base_value": self._explainer.base_value, "explanations": explanations}
         return orjson.dumps(answer)
 
@@ -194,6 +200,15 @@ class Churn:
             self._log.append(request_id, api, batch, probabilities, flags)
         except PredictionLogError as error:
             raise RequestError(503, "the prediction could not be logged", [Problem(loc=[], msg=str(error))]) from error
+
+
+def _suggestion(suggestion: Suggestion) -> dict[str, Any]:
+    return {
+        "feature": suggestion.feature,
+        "from": suggestion.from_value,
+        "to": suggestion.to_value,
+        "churn_probability": suggestion.churn_probability,
+    }
 
 
 Churn.add_asgi_middleware(  # type: ignore[attr-defined]  # the decorator has made it a bentoml.Service

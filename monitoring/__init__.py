@@ -1,0 +1,1 @@
+"""What happens after a prediction: the log of predictions, the drift decision, the weekly report."""

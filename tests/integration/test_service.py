@@ -1,0 +1,311 @@
+"""The service as a backend team meets it: a real `bentoml serve` process, over HTTP."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from churn.artifact import FOREST, ONNX, Champion, sha256, write_champion
+from churn.contract import CONTRACT_VERSION, NAMES, Customer, example_customer
+from churn.explaining import Explainer
+from churn.requests import MAXIMUM_EXPLAIN, MAXIMUM_PREDICT, ErrorResponse, ExplainResponse, PredictResponse
+from churn.scoring import Scorer
+from monitoring.prediction_log import files, read
+from tests.conftest import ChampionModel
+from tests.integration.serving import PROJECT, Served, refused_start, serving
+from training import bodies
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def service(champion: ChampionModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(champion.environment, tmp_path_factory.mktemp("service")) as served:
+        yield served
+
+
+@pytest.fixture
+def client(service: Served) -> Iterator[httpx.Client]:
+    with service.client() as client:
+        yield client
+
+
+def customers(count: int) -> list[dict[str, Any]]:
+    """Customers that differ, with nulls among them."""
+    made = [example_customer(str(number)) for number in range(count)]
+    for number, row in enumerate(made):
+        row |= {"tenure_days": None if number % 3 == 0 else float(number), "thumbs_down_28d": 4 + number % 50}
+        row |= {"os": [None, "Windows", "Plan 9"][number % 3], "gender": [None, "F", "M"][number % 3]}
+    return made
+
+
+def expected(champion: ChampionModel, rows: list[dict[str, Any]]) -> tuple[Scorer, np.ndarray, np.ndarray]:
+    scorer = Scorer(champion.model)
+    matrix = scorer.encoder.rows([Customer.model_validate(row) for row in rows])
+    return scorer, matrix, scorer.score(matrix)
+
+
+def logged(service: Served) -> list[Any]:
+    return [line for path in files(service.log) for line in read(path).lines]
+
+
+def test_predict_answers_what_the_model_says_in_the_order_asked(client: httpx.Client, champion: ChampionModel) -> None:
+    rows = customers(300)
+    answer = PredictResponse.model_validate(client.post("/predict", json={"customers": rows}).json())
+    scorer, _, score = expected(champion, rows)
+    probability = scorer.probability(score)
+    assert answer.model == champion.model.tag
+    assert [given.customer_id for given in answer.predictions] == [row["customer_id"] for row in rows]
+    assert [given.churn_probability for given in answer.predictions] == probability.tolist()
+    assert [given.will_churn for given in answer.predictions] == scorer.flags(probability).tolist()
+    assert len(set(probability.tolist())) > 10
+
+
+def test_explain_adds_up_and_agrees_with_predict(client: httpx.Client, champion: ChampionModel) -> None:
+    rows = customers(40)
+    predictions = client.post("/predict", json={"customers": rows}).json()["predictions"]
+    answer = ExplainResponse.model_validate(client.post("/explain", json={"customers": rows, "top_k": 3}).json())
+    _, matrix, score = expected(champion, rows)
+    contributions = Explainer(champion.model.forest(), champion.model.manifest.columns).contributions(matrix)
+    for row, (given, prediction) in enumerate(zip(answer.explanations, predictions, strict=True)):
+        assert given.churn_probability == prediction["churn_probability"]
+        assert given.score == score[row]
+        assert answer.base_value + sum(given.contributions.values()) == pytest.approx(given.score, abs=1e-6)
+        assert list(given.contributions) == list(NAMES)
+        assert list(given.contributions.values()) == pytest.approx(contributions[row].tolist(), abs=1e-9)
+        assert len(given.reasons) == 3
+        assert [reason.value for reason in given.reasons] == [rows[row][reason.feature] for reason in given.reasons]
+
+
+def test_what_would_help_is_answered_only_when_asked_for(client: httpx.Client, champion: ChampionModel) -> None:
+    rows = bodies.customers(champion.table.nlargest(40, "thumbs_down_14d").drop_duplicates("customer_id"))
+    asked: dict[str, Any] = {"customers": rows, "top_k": 0}
+    without = client.post("/explain", json=asked).json()["explanations"]
+    assert all("what_would_help" not in given and given["reasons"] == [] for given in without)
+    given = client.post("/explain", json=asked | {"what_would_help": True}).json()["explanations"]
+    suggested = [(row, change) for row, one in enumerate(given) for change in one["what_would_help"]]
+    assert suggested
+    for row, change in suggested[:20]:
+        assert change["from"] == rows[row][change["feature"]]
+        changed = rows[row] | {change["feature"]: change["to"]}
+        [prediction] = client.post("/predict", json={"customers": [changed]}).json()["predictions"]
+        assert prediction["churn_probability"] == change["churn_probability"] < champion.model.manifest.threshold
+        assert given[row]["churn_probability"] >= champion.model.manifest.threshold
+
+
+def test_the_examples_of_the_openapi_document_work_as_they_are(client: httpx.Client) -> None:
+    document = client.get("/docs.json").json()
+    for path, kind in (("/predict", PredictResponse), ("/explain", ExplainResponse)):
+        example = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"]
+        answer = client.post(path, json=example)
+        assert answer.status_code == 200, answer.text
+        kind.model_validate(answer.json())
+
+
+def test_every_answer_is_in_the_log_with_its_request_id(service: Served, client: httpx.Client) -> None:
+    rows = customers(3)
+    for path in ("/predict", "/explain"):
+        answer = client.post(path, json={"customers": rows}, headers={"x-request-id": f"test{path[1:]}"})
+        assert answer.headers["x-request-id"] == f"test{path[1:]}"
+        lines = [line for line in logged(service) if line["request_id"] == f"test{path[1:]}"]
+        key = "predictions" if path == "/predict" else "explanations"
+        for number, (line, row, given) in enumerate(zip(lines, rows, answer.json()[key], strict=True)):
+            assert (line["row"], line["api"], line["customer_id"]) == (number, path[1:], row["customer_id"])
+            assert line["features"] == {name: row[name] for name in NAMES}
+            assert line["churn_probability"] == given["churn_probability"]
+            assert (line["model"], line["contract"]) == (answer.json()["model"], CONTRACT_VERSION)
+            assert line["as_of"] == row["as_of"]
+
+
+def test_a_refused_request_is_not_logged_and_not_even_in_part(service: Served, client: httpx.Client) -> None:
+    before = len(logged(service))
+    answer = client.post("/predict", json={"customers": [*customers(5), example_customer("x") | {"songs_7d": -1}]})
+    assert answer.status_code == 400
+    assert answer.json()["detail"][0]["loc"] == ["customers", 5, "songs_7d"]
+    assert len(logged(service)) == before
+
+
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status"),
+    [
+        (b"{", JSON, 400),
+        (b"", JSON, 400),
+        (b"\xff", JSON, 400),
+        (b"[" * 1_000_000, JSON, 400),
+        (b'{"customers": [NaN]}', JSON, 400),
+        (b"{}", {"content-type": "text/plain"}, 415),
+        (b"{}", {}, 415),
+        (b"{}", {"content-type": "application/x-www-form-urlencoded"}, 415),
+        (b"{}", {"content-type": "application/vnd.bentoml+pickle"}, 415),
+        (b"{}", {"content-type": "application/json; charset=utf-16"}, 415),
+        (b"{}", JSON | {"content-encoding": "gzip"}, 415),
+    ],
+)
+@pytest.mark.parametrize("path", ["/predict", "/explain"])
+def test_a_wrong_body_is_refused_in_the_same_shape(
+    client: httpx.Client, path: str, content: bytes, headers: dict[str, str], status: int
+) -> None:
+    answer = client.post(path, content=content, headers=headers)
+    assert answer.status_code == status
+    ErrorResponse.model_validate(answer.json())
+
+
+@pytest.mark.parametrize(("path", "limit"), [("/predict", MAXIMUM_PREDICT), ("/explain", MAXIMUM_EXPLAIN)])
+def test_more_customers_than_allowed_is_413(client: httpx.Client, path: str, limit: int) -> None:
+    answer = client.post(path, json={"customers": [{}] * (limit + 1)})
+    assert answer.status_code == 413
+    assert str(limit) in answer.json()["detail"][0]["msg"]
+
+
+def test_ten_thousand_customers_at_once_are_answered(client: httpx.Client) -> None:
+    rows = customers(MAXIMUM_PREDICT)
+    answer = client.post("/predict", json={"customers": rows}).json()
+    assert [given["customer_id"] for given in answer["predictions"]] == [row["customer_id"] for row in rows]
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_huge_body_is_refused_without_being_kept(client: httpx.Client, declared: bool) -> None:
+    piece = b" " * 1024 * 1024
+    content: Any = piece * 100 if declared else (piece for _ in range(100))
+    answer = client.post("/predict", content=content, headers=JSON)
+    assert answer.status_code == 413
+    ErrorResponse.model_validate(answer.json())
+
+
+def test_unknown_paths_and_methods_are_refused_in_the_same_shape(client: httpx.Client) -> None:
+    for answer, status in (
+        (client.get("/predict"), 405),
+        (client.put("/explain"), 405),
+        (client.post("/docs.json"), 405),
+        (client.post("/nothing", json={}), 404),
+        (client.get("/predict/"), 404),
+    ):
+        assert answer.status_code == status
+        ErrorResponse.model_validate(answer.json())
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/", "/schema.json"])
+def test_what_operators_look_at_is_there(client: httpx.Client, path: str) -> None:
+    assert client.get(path).status_code == 200
+
+
+def test_an_unusable_request_id_is_replaced(client: httpx.Client) -> None:
+    given = ["x" * 65, "a b", 'a"b', ""]
+    ids = [client.post("/predict", json={}, headers={"x-request-id": bad}).headers["x-request-id"] for bad in given]
+    assert all(len(made) == 32 for made in ids)
+    assert len(set(ids)) == len(given)
+
+
+def test_sigterm_ends_it_cleanly(champion: ChampionModel, tmp_path: Path) -> None:
+    with serving(champion.environment, tmp_path) as served, served.client() as client:
+        client.post("/predict", json={"customers": customers(2)})
+        assert served.stop() == 0
+        assert [line["customer_id"] for line in logged(served)] == ["0", "1"]
+
+
+def test_two_workers_write_a_log_file_each_and_lose_nothing(champion: ChampionModel, tmp_path: Path) -> None:
+    with serving(champion.environment | {"CHURN_WORKERS": "2"}, tmp_path) as served:
+        for number in range(60):  # a new connection each, so that both workers get some
+            with served.client() as client:
+                client.post("/predict", json={"customers": [example_customer(str(number))]})
+        assert sorted(line["customer_id"] for line in logged(served)) == sorted(map(str, range(60)))
+        assert len(files(served.log)) == 2
+
+
+def test_without_a_champion_it_refuses_to_start(champion: ChampionModel, tmp_path: Path) -> None:
+    missing = str(tmp_path / "none.json")
+    said = refused_start(champion.environment | {"CHURN_CHAMPION": missing}, tmp_path)
+    assert f"no champion: {missing} does not exist; run `make train`" in said
+    assert "Traceback" not in said
+
+
+def test_with_a_pointer_to_a_model_that_is_not_there_it_refuses_to_start(
+    champion: ChampionModel, tmp_path: Path
+) -> None:
+    pointer = tmp_path / "champion.json"
+    write_champion(pointer, Champion("churn:nosuchversion", "0" * 64))
+    said = refused_start(champion.environment | {"CHURN_CHAMPION": str(pointer)}, tmp_path)
+    assert "churn:nosuchversion is not in the model store" in said
+
+
+@pytest.mark.parametrize("name", [ONNX, FOREST, "manifest.json"])
+def test_with_an_altered_model_file_it_refuses_to_start(champion: ChampionModel, tmp_path: Path, name: str) -> None:
+    environment, model = _copy_of_the_store(champion, tmp_path)
+    content = bytearray((model / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (model / name).write_bytes(content)
+    said = refused_start(environment, tmp_path)
+    assert f"{champion.model.tag}: {name} was altered" in said
+    assert "Traceback" not in said
+
+
+def test_with_a_model_of_another_contract_it_refuses_to_start(champion: ChampionModel, tmp_path: Path) -> None:
+    environment, model = _copy_of_the_store(champion, tmp_path)
+    manifest = json.loads((model / "manifest.json").read_text())
+    manifest["contract"] = "1-00000000"
+    content = json.dumps(manifest).encode()
+    (model / "manifest.json").write_bytes(content)
+    pointer = tmp_path / "champion.json"
+    write_champion(pointer, Champion(champion.model.tag, sha256(content)))
+    said = refused_start(environment | {"CHURN_CHAMPION": str(pointer)}, tmp_path)
+    assert f"made for contract 1-00000000, this code has {CONTRACT_VERSION}" in said
+
+
+def _copy_of_the_store(champion: ChampionModel, folder: Path) -> tuple[dict[str, str], Path]:
+    home = folder / "store"
+    shutil.copytree(champion.home, home)
+    place = champion.model.path.relative_to(champion.home)
+    return champion.environment | {"BENTOML_HOME": str(home)}, home / place
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("CHURN_WORKERS", "none", "CHURN_WORKERS='none': expected a whole number from 1 to 256"),
+        ("CHURN_LOG_FSYNC", "yes", "CHURN_LOG_FSYNC='yes': expected 0 or 1"),
+        ("CHURN_LOG_DIR", "/proc/nowhere", "the prediction log cannot be written: /proc/nowhere"),
+    ],
+)
+def test_with_a_wrong_setting_it_refuses_to_start(
+    champion: ChampionModel, tmp_path: Path, name: str, value: str, said: str
+) -> None:
+    assert said in refused_start(champion.environment | {name: value}, tmp_path)
+
+
+def test_the_bento_holds_the_service_and_the_champion_and_serves(champion: ChampionModel, tmp_path: Path) -> None:
+    bento = _built(champion)
+    shipped = {str(path.relative_to(bento / "src")) for path in (bento / "src").rglob("*") if path.is_file()}
+    assert {"service.py", "champion.json", "churn/contract.py", "churn/native/libraries.json"} <= shipped
+    assert not [name for name in shipped if name.startswith(("training/", "tests/", "scripts/"))]
+    assert {name for name in shipped if name.startswith("monitoring/")} == {
+        "monitoring/__init__.py",
+        "monitoring/prediction_log.py",
+    }
+    assert "--hash=sha256:" in (bento / "env" / "python" / "requirements.txt").read_text()
+    environment = {name: value for name, value in champion.environment.items() if name != "CHURN_CHAMPION"}
+    with serving(environment, tmp_path, target=str(bento), cwd=tmp_path) as served, served.client() as client:
+        assert client.post("/predict", json={"customers": customers(2)}).json()["model"] == champion.model.tag
+
+
+def _built(champion: ChampionModel) -> Path:
+    built = subprocess.run(
+        [sys.executable, "-m", "scripts.bento"],
+        cwd=PROJECT,
+        env=os.environ | champion.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    name, version = built.stdout.split()[-1].split(":")
+    return champion.home / "bentos" / name / version
