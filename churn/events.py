@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import tempfile
+import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -161,8 +162,8 @@ def _silent(_: str) -> None:
 
 
 def _connect() -> Any:
-    # DuckDB's own default would be a folder in the working directory.
-    spill = Path(tempfile.gettempdir()) / f"churn-events-{os.getpid()}.spill"
+    # DuckDB makes this folder when memory runs out; its own default is one in the working directory.
+    spill = Path(tempfile.gettempdir()) / f"churn-events-{uuid.uuid4().hex}.spill"
     return ibis.duckdb.connect(temp_directory=str(spill))
 
 
