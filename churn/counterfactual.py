@@ -49,6 +49,15 @@ class Suggestion:
     to_value: float
     churn_probability: float
 
+    def to_dict(self) -> dict[str, str | float]:
+        """As the service answers it."""
+        return {
+            "feature": self.feature,
+            "from": self.from_value,
+            "to": self.to_value,
+            "churn_probability": self.churn_probability,
+        }
+
 
 @dataclass(frozen=True)
 class Movable:
@@ -180,7 +189,8 @@ class Counterfactual:
 
     def _suggestions(self, matrix: Matrix, scorer: Scorer) -> Iterator[tuple[int, Suggestion]]:
         pieces = self._pieces(matrix)
-        helps = scorer.probability(pieces.score) < scorer.threshold
+        rounded = pieces.score.astype(np.float32).astype(np.float64)  # as ONNX Runtime answers: ties must stay ties
+        helps = scorer.probability(rounded) < scorer.threshold
         changes = [_nearest(one, matrix, pieces, helps) for one in self._movable]
         rows = np.concatenate([part for each in changes for part in (each.changed, each.followed)])
         probability = scorer.probability(scorer.score(rows)) if len(rows) else np.empty(0)

@@ -115,7 +115,7 @@ def paths(forest: Trees, roots: NDArray[np.int32] | None = None) -> Paths:
     is_leaf = forest.left[node] < 0
     first = previous < levels[1]
     depth = np.zeros(len(node), dtype=np.intp)
-    unknown = _cover_ratio(forest.cover[node], forest.cover[above])
+    unknown = np.where(is_root, 1.0, _cover_ratio(forest.cover[node], forest.cover[above]))
     for start, stop in pairwise(levels[1:]):
         depth[start:stop] = depth[parent[start:stop]] + first[start:stop]
         unknown[start:stop] *= unknown[previous[start:stop]]

@@ -1,6 +1,6 @@
 """The compiled TreeSHAP kernel: found, verified, loaded, called.
 
-`make native` builds it (`churn.native.build`). It is part of the code, never of a model: it
+`python -m churn.native.build` makes it. It is part of the code, never of a model: it
 lies beside this file, and is loaded only when its sha256 is the one that `libraries.json`,
 which is reviewed and versioned with the source, has for it.
 """
@@ -78,11 +78,13 @@ def load(folder: Path = FOLDER) -> Library:
     try:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise NativeUnavailableError(f"{name} cannot be read ({error.strerror}); run `make native`") from error
+        raise NativeUnavailableError(
+            f"{name} cannot be read ({error.strerror}); run `python -m churn.native.build`"
+        ) from error
     if found != expected:
         raise NativeUnavailableError(
             f"{name} is not the reviewed one: sha256 {found[:12]}…, {LIBRARIES.name} says {expected[:12]}…; "
-            "run `make native`"
+            "run `python -m churn.native.build`"
         )
     try:
         explain = ctypes.CDLL(str(path)).churn_treeshap
