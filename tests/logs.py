@@ -7,24 +7,9 @@ import ibis
 import pyarrow as pa
 from ibis import Table
 
-SCHEMA = pa.schema(
-    {
-        "customer_id": pa.string(),
-        "ts": pa.int64(),
-        "session_id": pa.int64(),
-        "item": pa.int64(),
-        "page": pa.string(),
-        "level": pa.string(),
-        "gender": pa.string(),
-        "os": pa.string(),
-        "browser": pa.string(),
-        "registration": pa.int64(),
-        "length_ms": pa.int64(),
-        "artist": pa.string(),
-        "status": pa.int32(),
-        "location": pa.string(),
-    }
-)
+from churn.events import EVENT_SCHEMA
+
+SCHEMA = ibis.schema(EVENT_SCHEMA).to_pyarrow()
 
 
 def event(customer_id: str, ts: int, page: str = "Home", **changes: Any) -> dict[str, Any]:
