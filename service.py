@@ -17,23 +17,21 @@ from bentoml.exceptions import BentoMLException, NotFound
 from bentoml.models import BentoModel
 
 from churn import artifact, openapi
-from churn.contract import NAMES, Customer
-from churn.counterfactual import Counterfactual, Suggestion
-from churn.errors import ChurnError, ModelStoreError, PredictionLogError
-from churn.explaining import Explainer, reasons
-from churn.http_boundary import Answer, Boundary, Limits, Page
-from churn.requests import (
+from churn.api_models import (
     DEFAULT_TOP_K,
-    Batch,
     ExplainRequest,
     ExplainResponse,
     PredictRequest,
     PredictResponse,
     Problem,
     RequestError,
-    parse_explain,
-    parse_predict,
 )
+from churn.contract import NAMES, Customer
+from churn.counterfactual import Counterfactual, Suggestion
+from churn.errors import ChurnError, ModelStoreError, PredictionLogError
+from churn.explaining import Explainer, reasons
+from churn.http_boundary import Answer, Boundary, Limits, Page
+from churn.requests import Batch, parse_explain, parse_predict
 from churn.scoring import Matrix, Scorer, Vector
 from churn.service_settings import ServiceSettings
 from monitoring.prediction_log import Api, PredictionLog
@@ -189,7 +187,7 @@ class Churn:
         return orjson.dumps(answer)
 
     def _scored(self, batch: Batch) -> tuple[Matrix, Vector, Vector]:
-        matrix = self._scorer.encoder.rows(batch.customers)
+        matrix = self._scorer.encoder.batch(batch.numbers, batch.categories)
         score = self._scorer.score(matrix)
         return matrix, score, self._scorer.probability(score)
 

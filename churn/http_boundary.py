@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from dataclasses import dataclass
 from typing import Any, Final
 
-from churn.requests import Problem, RequestError
+from churn.api_models import Problem, RequestError
 
 MAXIMUM_BODY: Final = 32 * 1024 * 1024
 MAXIMUM_IN_FLIGHT: Final = 64

@@ -8,8 +8,7 @@ import orjson
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from churn.contract import CONTRACT_VERSION, example_customer
-from churn.requests import (
+from churn.api_models import (
     MAXIMUM_EXPLAIN,
     MAXIMUM_PREDICT,
     ErrorResponse,
@@ -18,6 +17,7 @@ from churn.requests import (
     PredictRequest,
     PredictResponse,
 )
+from churn.contract import CONTRACT_VERSION, example_customer
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 

@@ -1,22 +1,35 @@
-"""What the service takes and answers: bytes to validated customers, or to an error that names row and field."""
+"""A request's bytes to validated customers, column by column; or to an error that names row and field.
+
+What is valid is said by the contract alone (`churn.contract.Customer`, a Pydantic model). A
+batch is first checked by columns, several times faster; only where that finds something does
+Pydantic look at the rows, and names what is wrong. A test holds that both accept the same.
+"""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from itertools import chain, islice
+from operator import itemgetter
 from typing import Annotated, Any, Final
 
+import numpy as np
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
-from churn.contract import NAMES, Customer, example_customer
-from churn.errors import ChurnError
+from churn.api_models import (
+    DEFAULT_TOP_K,
+    MAXIMUM_EXPLAIN,
+    MAXIMUM_PREDICT,
+    ExplainRequest,
+    Problem,
+    RequestError,
+    Strict,
+)
+from churn.contract import BY_NAME, CATEGORICAL, MAXIMUM_CATEGORY_LENGTH, NAMES, NUMERIC, Customer
+from churn.contradictions import Numbers, contradictions
 from churn.moments import EPOCH
 
-MAXIMUM_PREDICT: Final = 10_000
-MAXIMUM_EXPLAIN: Final = 1_000
-DEFAULT_TOP_K: Final = 5
 CLOCK_TOLERANCE: Final = timedelta(minutes=1)
 """How far a caller's clock may be ahead before its `as_of` counts as in the future."""
 
@@ -25,129 +38,47 @@ SHOWN_PROBLEMS: Final = 20
 
 _CHUNK: Final = 64
 _SHOWN_CHARACTERS: Final = 80
+_MAXIMUM_ID_LENGTH: Final = 128
 _MOMENT: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
 )  # RFC 3339, the zone optional so that its absence gets a message of its own
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class PredictRequest(_Strict):
-    """Customers to score."""
-
-    customers: Annotated[list[Customer], Field(min_length=1, max_length=MAXIMUM_PREDICT)] = Field(
-        description="Customers to score, each at its moment; answered in the same order.",
-        examples=[[example_customer()]],
-    )
-
-
-class ExplainRequest(_Strict):
-    """Customers to score and explain."""
-
-    customers: Annotated[list[Customer], Field(min_length=1, max_length=MAXIMUM_EXPLAIN)] = Field(
-        description="Customers to explain, each at its moment; answered in the same order.",
-        examples=[[example_customer()]],
-    )
-    top_k: Annotated[int, Field(strict=True, ge=0, le=len(NAMES))] = Field(
-        default=DEFAULT_TOP_K, description="How many reasons to give for each customer."
-    )
-    what_would_help: Annotated[bool, Field(strict=True)] = Field(
-        default=False,
-        description="Also say which change of a feature that you can influence would bring the probability below the "
-        "threshold: the model's answer, not a promise.",
-    )
-
-
-class Prediction(BaseModel):
-    """The answer about one customer."""
-
-    customer_id: str = Field(examples=["30"])
-    churn_probability: float = Field(
-        description="Calibrated probability of churn within the horizon.", ge=0, le=1, examples=[0.83]
-    )
-    will_churn: bool = Field(description="Whether the probability reaches the model's threshold.", examples=[True])
-
-
-class PredictResponse(BaseModel):
-    """The answer of `predict`, in the order asked."""
-
-    model: str = Field(description="Exact tag of the model that answered.")
-    predictions: list[Prediction]
-
-
-class Reason(BaseModel):
-    """One reason for a score, in plain words."""
-
-    feature: str
-    value: float | str | None = Field(description="The customer's value.")
-    contribution: float = Field(description="What it adds to the score; negative when it lowers it.")
-    text: str = Field(description="The value beside that of customers who stay.")
-
-
-class Suggestion(BaseModel):
-    """One change that would bring the probability below the threshold: the model's answer, not a promise."""
-
-    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
-
-    feature: str
-    from_: float = Field(alias="from")
-    to: float
-    churn_probability: float
-
-
-class Explanation(BaseModel):
-    """The answer about one customer: `base_value + sum(contributions) == score`."""
-
-    customer_id: str
-    churn_probability: float
-    score: float = Field(description="The forest's score, before calibration.")
-    contributions: dict[str, float] = Field(description="What each feature adds to the score.")
-    reasons: list[Reason] = Field(description="The largest contributions, in plain words.")
-    what_would_help: list[Suggestion] | None = Field(default=None, description="Only when asked for.")
-
-
-class ExplainResponse(BaseModel):
-    """The answer of `explain`, in the order asked."""
-
-    model: str = Field(description="Exact tag of the model that answered.")
-    base_value: float = Field(description="The score of a customer of whom nothing is known.")
-    explanations: list[Explanation]
-
-
-class Problem(BaseModel):
-    """One thing wrong with a request."""
-
-    loc: list[str | int] = Field(description="Where: `customers`, the row (from 0), the field.")
-    msg: str = Field(description="What was found, and what is expected.")
-
-
-class ErrorResponse(BaseModel):
-    """The body of every answer that is not a success."""
-
-    error: str
-    detail: list[Problem]
+_COUNTS: Final = tuple(name for name in NUMERIC if BY_NAME[name].kind == "count")
+_REALS: Final = tuple(name for name in NUMERIC if BY_NAME[name].kind == "real")
+_counts_of: Final = itemgetter(*_COUNTS)
+_reals_of: Final = itemgetter(*_REALS)
+_categories_of: Final = itemgetter(*CATEGORICAL)
+_ids_of: Final = itemgetter("customer_id")
+_moments_of: Final = itemgetter("as_of")
+_FIELDS: Final = 2 + len(NAMES)
+_CATEGORIES: Final = tuple(BY_NAME[name] for name in CATEGORICAL)
+_REAL_TYPES: Final = frozenset({int, float, type(None)})
+_IN_ORDER: Final = np.argsort([NUMERIC.index(name) for name in (*_COUNTS, *_REALS)])
+_MINIMUM: Final = np.array([BY_NAME[name].minimum for name in NUMERIC], dtype=np.float64)
+_MAXIMUM: Final = np.array([BY_NAME[name].maximum for name in NUMERIC], dtype=np.float64)
+_REQUIRED: Final = np.array([not BY_NAME[name].nullable for name in NUMERIC])
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Validated customers, field by field; `as_of` is normalised to UTC."""
+    """Validated customers, column by column.
 
-    customers: Sequence[Any]
-    as_of: list[str]
+    Attributes:
+        customer_ids: as sent.
+        as_of: moments in UTC, ISO 8601 ending in Z.
+        numbers: float64 [customers, len(contract.NUMERIC)]; null is NaN.
+        categories: of each customer, in the order of contract.CATEGORICAL; null is None.
+        features: of each customer the values by feature name, as sent.
+    """
 
-    @cached_property
-    def customer_ids(self) -> list[str]:
-        return [customer.customer_id for customer in self.customers]
-
-    @cached_property
-    def features(self) -> list[dict[str, Any]]:
-        """The values of each customer by feature name, null included."""
-        return [{name: values[name] for name in NAMES} for values in map(vars, self.customers)]
+    customer_ids: Sequence[str]
+    as_of: Sequence[str]
+    numbers: Numbers
+    categories: Sequence[tuple[str | None, ...]]
+    features: Sequence[dict[str, Any]]
 
     def __len__(self) -> int:
-        return len(self.customers)
+        return len(self.customer_ids)
 
 
 @dataclass(frozen=True)
@@ -156,23 +87,6 @@ class ExplainOptions:
 
     top_k: int = DEFAULT_TOP_K
     what_would_help: bool = False
-
-
-@dataclass
-class RequestError(ChurnError):
-    """A request that is refused: HTTP status, what is wrong, and where. `allow` names the right method of a 405."""
-
-    status: int
-    error: str
-    detail: list[Problem] = field(default_factory=list)
-    allow: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.status} {self.error}"
-
-    def body(self) -> bytes:
-        """`ErrorResponse` as JSON."""
-        return ErrorResponse(error=self.error, detail=self.detail).model_dump_json().encode()
 
 
 def parse_predict(body: bytes, now: datetime) -> Batch:
@@ -185,16 +99,18 @@ def parse_predict(body: bytes, now: datetime) -> Batch:
     Raises:
         RequestError: 400 or 413, naming row and field.
     """
-    return _customers(_envelope(body, _PREDICT, MAXIMUM_PREDICT).customers, now)
+    envelope = _envelope(body, _PREDICT, MAXIMUM_PREDICT)
+    return _batch(envelope.customers, now, may_hold_booleans=_may_hold_booleans(body))
 
 
 def parse_explain(body: bytes, now: datetime) -> tuple[Batch, ExplainOptions]:
     """Validate the body of an `explain` request; as `parse_predict`."""
     envelope = _envelope(body, _EXPLAIN, MAXIMUM_EXPLAIN)
-    return _customers(envelope.customers, now), ExplainOptions(envelope.top_k, envelope.what_would_help)
+    batch = _batch(envelope.customers, now, may_hold_booleans=_may_hold_booleans(body))
+    return batch, ExplainOptions(envelope.top_k, envelope.what_would_help)
 
 
-class _PredictEnvelope(_Strict):
+class _PredictEnvelope(Strict):
     """The request without a look at the customers."""
 
     customers: Annotated[list[Any], Field(min_length=1)]
@@ -218,7 +134,7 @@ def _envelope(body: bytes, adapter: TypeAdapter[Any], limit: int) -> Any:
     try:
         return adapter.validate_python(raw)
     except ValidationError as error:
-        raise _refusal(_problems(error), complete=True) from None
+        raise _refusal(list(_problems(error)), complete=True) from None
 
 
 def _json(body: bytes) -> Any:
@@ -229,25 +145,72 @@ def _json(body: bytes) -> Any:
         raise RequestError(400, "the body is not valid JSON", [where]) from None
 
 
-def _customers(rows: list[Any], now: datetime) -> Batch:
-    customers: list[Any] = []
-    moments: list[str] = []
-    problems: list[Problem] = []
-    known = _Moments(now)
-    for start in range(0, len(rows), _CHUNK):
-        chunk = rows[start : start + _CHUNK]
-        try:
-            customers += _ROWS.validate_python(chunk)
-        except ValidationError as error:
-            problems += _problems(error, first_row=start)
-        problems += known.read(chunk, start, moments)
-        if len(problems) > SHOWN_PROBLEMS:
-            raise _refusal(problems, complete=start + _CHUNK >= len(rows))
-    batch = Batch(customers, moments)
-    problems = problems or _duplicates(batch)
+def _may_hold_booleans(body: bytes) -> bool:
+    """JSON spells a boolean only like this; NumPy would take one for a number."""
+    return b"true" in body or b"false" in body
+
+
+def _batch(rows: list[Any], now: datetime, *, may_hold_booleans: bool) -> Batch:
+    moments = _Moments(now)
+    batch = _by_columns(rows, moments, may_hold_booleans=may_hold_booleans)
+    if batch is None:
+        raise _named(rows, moments)
+    problems = list(islice(chain(_duplicates(batch), _contradictions(batch)), SHOWN_PROBLEMS + 1))
     if problems:
-        raise _refusal(problems, complete=True)
+        raise _refusal(problems, complete=len(problems) <= SHOWN_PROBLEMS)
     return batch
+
+
+def _by_columns(rows: list[Any], moments: "_Moments", *, may_hold_booleans: bool) -> Batch | None:
+    """The batch, or None when a row is not what the contract says."""
+    try:
+        ids, as_of = list(map(_ids_of, rows)), list(map(_moments_of, rows))
+        categories = list(map(_categories_of, rows))
+        counts, reals = list(map(_counts_of, rows)), list(map(_reals_of, rows))
+        utc = [moments.utc(text) for text in as_of]
+        plausible = (
+            all(len(row) == _FIELDS for row in rows)
+            and all(map(_is_id, ids))
+            and all(map(_are_categories, set(categories)))
+            and _REAL_TYPES.issuperset(map(type, chain.from_iterable(reals)))
+            and not (may_hold_booleans and bool in set(map(type, chain.from_iterable(counts))))
+        )
+        numbers = _numbers(counts, reals) if plausible else None
+    except (TypeError, KeyError, ValueError):  # not an object, a list for a value, a field missing, no moment
+        return None
+    if numbers is None:
+        return None
+    for row in rows:
+        del row["customer_id"], row["as_of"]
+    return Batch(ids, utc, numbers, categories, rows)
+
+
+def _is_id(value: object) -> bool:
+    return type(value) is str and 1 <= len(value) <= _MAXIMUM_ID_LENGTH
+
+
+def _are_categories(values: tuple[object, ...]) -> bool:
+    return all(_is_category(feature, value) for feature, value in zip(_CATEGORIES, values, strict=True))
+
+
+def _is_category(feature: Any, value: object) -> bool:
+    if value is None:
+        return bool(feature.nullable)
+    if type(value) is not str:
+        return False
+    if feature.categories is not None:
+        return value in feature.categories
+    return 1 <= len(value) <= MAXIMUM_CATEGORY_LENGTH
+
+
+def _numbers(counts: list[tuple[Any, ...]], reals: list[tuple[Any, ...]]) -> Numbers | None:
+    """Float64 [rows, numeric features], or None when one is of the wrong kind or out of its bounds."""
+    whole = np.array(counts)
+    if whole.dtype != np.int64:  # a fraction, a text or a null makes it something else
+        return None
+    numbers = np.concatenate([whole, np.array(reals, dtype=np.float64)], axis=1)[:, _IN_ORDER]
+    outside = (numbers < _MINIMUM) | (numbers > _MAXIMUM) | (np.isnan(numbers) & _REQUIRED)
+    return None if outside.any() else numbers
 
 
 class _Moments:
@@ -257,30 +220,26 @@ class _Moments:
         self._latest = now + CLOCK_TOLERANCE
         self._read: dict[str, str] = {}
 
-    def read(self, rows: list[Any], first_row: int, moments: list[str]) -> list[Problem]:
-        """Append each row's moment to `moments`, in UTC; returns what is wrong."""
-        problems = []
-        for number, row in enumerate(rows, start=first_row):
-            if not isinstance(row, dict) or "as_of" not in row:
-                continue  # the contract's own check has named it
-            try:
-                moments.append(self._utc(row["as_of"]))
-            except ValueError as error:
-                problems.append(Problem(loc=["customers", number, "as_of"], msg=str(error)))
-        return problems
+    def utc(self, text: object) -> str:
+        """ISO 8601 ending in Z.
 
-    def _utc(self, text: object) -> str:
-        if not isinstance(text, str) or not _MOMENT.fullmatch(text):
-            raise ValueError("expected a moment as text, for example 2018-11-02T00:00:00Z")
-        if text not in self._read:
-            self._read[text] = self._parsed(text)
-        return self._read[text]
+        Raises:
+            ValueError: it is no moment, or not one that can be; the message says why.
+        """
+        if not isinstance(text, str):
+            raise ValueError("expected a moment as text, for example 2018-11-02T00:00:00Z")  # noqa: TRY004  # caught as one
+        known = self._read.get(text)
+        if known is None:
+            known = self._read[text] = self._parsed(text)
+        return known
 
     def _parsed(self, text: str) -> str:
+        if not _MOMENT.fullmatch(text):
+            raise ValueError("expected a moment such as 2018-11-02T00:00:00Z")
         try:
             moment = datetime.fromisoformat(text.upper())
         except ValueError:
-            raise ValueError("there is no such moment; expected for example 2018-11-02T00:00:00Z") from None
+            raise ValueError("there is no such moment; expected one such as 2018-11-02T00:00:00Z") from None
         if moment.tzinfo is None:
             raise ValueError("no time zone; end it with Z for UTC, or with an offset such as +01:00")
         if moment < EPOCH:
@@ -291,14 +250,44 @@ class _Moments:
         return utc.isoformat(timespec="milliseconds" if utc.microsecond else "seconds").replace("+00:00", "Z")
 
 
-def _duplicates(batch: Batch) -> list[Problem]:
+def _duplicates(batch: Batch) -> Iterator[Problem]:
+    keys = list(zip(batch.customer_ids, batch.as_of, strict=True))
+    if len(set(keys)) == len(keys):
+        return
     first: dict[tuple[str, str], int] = {}
-    problems = []
-    for row, key in enumerate(zip(batch.customer_ids, batch.as_of, strict=True)):
+    for row, key in enumerate(keys):
         if first.setdefault(key, row) != row:
             message = f"the same customer at the same moment as in row {first[key]}; send it once"
-            problems.append(Problem(loc=["customers", row, "customer_id"], msg=message))
-    return problems
+            yield Problem(loc=["customers", row, "customer_id"], msg=message)
+
+
+def _contradictions(batch: Batch) -> Iterator[Problem]:
+    for found in contradictions(batch.numbers):
+        yield Problem(loc=["customers", found.row, found.rule.feature], msg=found.message)
+
+
+def _named(rows: list[Any], moments: _Moments) -> RequestError:
+    """What is wrong with rows that are not what the contract says; the last ones are not looked at when it is much."""
+    problems: list[Problem] = []
+    for start in range(0, len(rows), _CHUNK):
+        chunk = rows[start : start + _CHUNK]
+        try:
+            _ROWS.validate_python(chunk)
+        except ValidationError as error:
+            problems += _problems(error, first_row=start)
+        problems += _moment_problems(chunk, start, moments)
+        if len(problems) > SHOWN_PROBLEMS:
+            return _refusal(problems, complete=start + _CHUNK >= len(rows))
+    return _refusal(problems, complete=True)
+
+
+def _moment_problems(rows: list[Any], first_row: int, moments: _Moments) -> Iterator[Problem]:
+    for number, row in enumerate(rows, start=first_row):
+        if isinstance(row, dict) and "as_of" in row:
+            try:
+                moments.utc(row["as_of"])
+            except ValueError as error:
+                yield Problem(loc=["customers", number, "as_of"], msg=str(error))
 
 
 def _refusal(problems: list[Problem], *, complete: bool) -> RequestError:
@@ -308,9 +297,8 @@ def _refusal(problems: list[Problem], *, complete: bool) -> RequestError:
     return RequestError(400, f"{count} problem{plural} in the request{shown}", problems[:SHOWN_PROBLEMS])
 
 
-def _problems(error: ValidationError, first_row: int | None = None) -> list[Problem]:
+def _problems(error: ValidationError, first_row: int | None = None) -> Iterator[Problem]:
     """Pydantic's errors without the input; of customers when `first_row` is given, else of the whole body."""
-    found = []
     for item in error.errors(include_url=False, include_context=False, include_input=False):
         path: list[str | int] = list(item["loc"])
         if first_row is not None:
@@ -318,8 +306,7 @@ def _problems(error: ValidationError, first_row: int | None = None) -> list[Prob
             if path[-1] == "as_of" and item["type"] != "missing":
                 continue  # `_Moments` says it better
         message = _MESSAGES.get(item["type"], item["msg"])
-        found.append(Problem(loc=[_short(part) for part in path], msg=_short(message, 4 * _SHOWN_CHARACTERS)))
-    return found
+        yield Problem(loc=[_short(part) for part in path], msg=_short(message, 4 * _SHOWN_CHARACTERS))
 
 
 _MESSAGES: Final = {

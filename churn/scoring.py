@@ -58,6 +58,11 @@ class Encoder:
         categories = {name: np.asarray(frame[name], dtype=object) for name in CATEGORICAL}
         return self._fill(numbers, categories)
 
+    def batch(self, numbers: Vector, categories: Sequence[tuple[str | None, ...]]) -> Matrix:
+        """Encode numbers [n, len(NUMERIC)], null as NaN, and each row's categories in the order of CATEGORICAL."""
+        by_name = dict(zip(CATEGORICAL, zip(*categories, strict=True), strict=True))
+        return self._fill(numbers.astype(np.float32), by_name)
+
     def _fill(self, numbers: Matrix, categories: Mapping[str, Sequence[Any] | NDArray[Any]]) -> Matrix:
         matrix = np.zeros((len(numbers), len(self.columns)), dtype=np.float32)
         numbers[np.isnan(numbers)] = NULL_VALUE

@@ -4,20 +4,16 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
-from churn.contract import FEATURES, NAMES, NULLABLE, example_customer
-from churn.requests import (
-    CLOCK_TOLERANCE,
-    MAXIMUM_EXPLAIN,
-    MAXIMUM_PREDICT,
-    SHOWN_PROBLEMS,
-    RequestError,
-    parse_explain,
-    parse_predict,
-)
+from churn import requests
+from churn.api_models import MAXIMUM_EXPLAIN, MAXIMUM_PREDICT, RequestError
+from churn.contract import CATEGORICAL, FEATURES, NAMES, NULLABLE, NUMERIC, Customer, example_customer
+from churn.requests import CLOCK_TOLERANCE, SHOWN_PROBLEMS, parse_explain, parse_predict
 
 NOW = datetime(2018, 11, 2, 12, tzinfo=UTC)
 
@@ -109,6 +105,69 @@ def test_every_feature_refuses_wrong_types_and_values_out_of_range(feature: Any)
     for value in wrong:
         status, place, _ = only_problem(body(customer(**{feature.name: value})))
         assert (status, place) == (400, ["customers", 0, feature.name]), value
+
+
+# What the contract itself accepts, before the rules between features.
+ROWS = TypeAdapter(list[Customer])
+
+
+def _values(feature: Any) -> st.SearchStrategy[Any]:
+    """Valid and almost valid values of a feature."""
+    wrong: st.SearchStrategy[Any] = st.sampled_from(
+        [None, True, False, "", "x" * 64, "x" * 65, "5", [], [5], {}, 5.0, -1, 10**18, 2**64 - 1]
+    )
+    if feature.is_category:
+        right: st.SearchStrategy[Any] = st.sampled_from(feature.categories or ("Windows", "Plan 9"))
+    elif feature.kind == "count":
+        right = st.integers(int(feature.minimum) - 1, int(feature.maximum) + 1)
+    else:
+        right = st.floats(feature.minimum, feature.maximum) | st.integers(0, int(feature.maximum) + 1)
+    return st.one_of(right, right, right, wrong)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+def test_the_check_by_columns_accepts_exactly_what_the_contract_accepts(data: st.DataObject) -> None:
+    rows = []
+    for number in range(data.draw(st.integers(1, 3))):
+        changed = data.draw(st.lists(st.sampled_from(FEATURES), max_size=3, unique_by=lambda feature: feature.name))
+        rows.append(customer(customer_id=str(number)) | {one.name: data.draw(_values(one)) for one in changed})
+    accepted = requests._by_columns(
+        json.loads(json.dumps(rows)),
+        requests._Moments(NOW),
+        may_hold_booleans=b"true" in body(rows) or b"false" in body(rows),
+    )
+    assert (accepted is not None) == _is_valid(rows)
+    if accepted is not None:
+        values = [[row[name] for name in NUMERIC] for row in rows]
+        assert np.array_equal(accepted.numbers, np.array(values, dtype=np.float64), equal_nan=True)
+        assert accepted.categories == [tuple(row[name] for name in CATEGORICAL) for row in rows]
+
+
+def _is_valid(rows: list[dict[str, Any]]) -> bool:
+    try:
+        ROWS.validate_python(rows)
+    except ValidationError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "row", [{}, customer() | {"more": 1}, {name: value for name, value in customer().items() if name != "songs_7d"}]
+)
+def test_the_check_by_columns_wants_exactly_the_fields_of_the_contract(row: dict[str, Any]) -> None:
+    assert requests._by_columns([customer(), row], requests._Moments(NOW), may_hold_booleans=True) is None
+
+
+def test_a_contradiction_between_features_is_refused_with_its_rule() -> None:
+    status, place, message = only_problem(body(customer(), customer(customer_id="31", sessions_28d=281)))
+    assert (status, place) == (400, ["customers", 1, "sessions_28d"])
+    assert message == "sessions_28d is 281 but events_28d is 280; the rule is: sessions_28d <= events_28d"
+
+
+def test_a_request_full_of_contradictions_is_answered_shortly() -> None:
+    many = [customer(customer_id=str(number), sessions_7d=60_000) for number in range(1000)]
+    assert len(refusal(body(*many)).detail) == SHOWN_PROBLEMS
 
 
 @pytest.mark.parametrize("name", NULLABLE)
@@ -237,5 +296,7 @@ def _taken_or_named(name: str, value: Any) -> list[Any]:
     try:
         batch = parse_predict(body(customer(**{name: value})), NOW)
     except RequestError as refused:
+        if all("the rule is" in problem.msg for problem in refused.detail):
+            return [value]  # valid by itself
         return [problem.loc for problem in refused.detail]
-    return batch.customer_ids if name == "customer_id" else [batch.features[0].get(name)]
+    return [batch.customer_ids[0]] if name == "customer_id" else [batch.features[0].get(name)]

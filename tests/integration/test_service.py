@@ -13,10 +13,10 @@ import httpx
 import numpy as np
 import pytest
 
+from churn.api_models import MAXIMUM_EXPLAIN, MAXIMUM_PREDICT, ErrorResponse, ExplainResponse, PredictResponse
 from churn.artifact import FOREST, ONNX, Champion, sha256, write_champion
 from churn.contract import CONTRACT_VERSION, NAMES, Customer, example_customer
 from churn.explaining import Explainer
-from churn.requests import MAXIMUM_EXPLAIN, MAXIMUM_PREDICT, ErrorResponse, ExplainResponse, PredictResponse
 from churn.scoring import Scorer
 from monitoring.prediction_log import files, read
 from tests.conftest import ChampionModel

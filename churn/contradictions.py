@@ -1,0 +1,133 @@
+"""Rules between features: what no customer can have done, whoever computed the features.
+
+Null is no contradiction: it says that a value is not known.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from churn.contract import MEASURES, NUMERIC, WINDOWS
+
+Numbers = NDArray[np.float64]
+"""Rows of numeric features in the contract's order; null is NaN."""
+
+_COLUMN: Final = {name: index for index, name in enumerate(NUMERIC)}
+_SINCE: Final = "days_since_last_event"
+
+_ROUNDING: Final = 1e-9
+"""Sums of fractions may differ in the last digits."""
+
+_DAY_TOLERANCE: Final = 0.01
+"""Whoever rounds days to two digits does not contradict himself."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule between two features; `feature` is the one to look at first when it is broken."""
+
+    feature: str
+    other: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """A rule that a row breaks."""
+
+    row: int
+    rule: Rule
+    message: str
+
+
+def _nested() -> Iterator[tuple[str, str]]:
+    for measure in MEASURES:
+        for shorter, longer in pairwise(WINDOWS):
+            yield f"{measure.name}_{shorter}d", f"{measure.name}_{longer}d"
+
+
+def _parts() -> Iterator[tuple[str, str]]:
+    for days in WINDOWS:
+        for measure in MEASURES:
+            if measure.name not in {"events", "listening_minutes", "artists"}:
+                yield f"{measure.name}_{days}d", f"events_{days}d"
+        yield f"artists_{days}d", f"songs_{days}d"
+
+
+def _ratios() -> Iterator[tuple[str, str]]:
+    for days in WINDOWS:
+        yield f"songs_per_session_{days}d", f"sessions_{days}d"
+        yield f"session_minutes_{days}d", f"sessions_{days}d"
+    for measure in MEASURES:
+        if measure.trend:
+            yield f"{measure.name}_trend", f"{measure.name}_{WINDOWS[-1]}d"
+
+
+def _causes() -> Iterator[tuple[str, str]]:
+    for days in WINDOWS:
+        yield f"sessions_{days}d", f"events_{days}d"
+        yield f"active_days_{days}d", f"events_{days}d"
+        yield f"songs_{days}d", f"listening_minutes_{days}d"
+
+
+AT_MOST: Final = tuple(Rule(less, more, f"{less} <= {more}") for less, more in (*_nested(), *_parts()))
+"""A week lies within two; what is counted is an event; an artist has a song."""
+
+NULL_WITHOUT: Final = tuple(Rule(ratio, by, f"{ratio} is null where {by} is 0") for ratio, by in _ratios())
+"""There is nothing to divide by."""
+
+NEEDED: Final = tuple(Rule(cause, effect, f"{cause} > 0 where {effect} > 0") for cause, effect in _causes())
+"""An action has its session and its day, music has its song."""
+
+RECENT: Final = tuple(
+    Rule(f"events_{days}d", _SINCE, f"events_{days}d > 0 exactly where {_SINCE} <= {days}") for days in WINDOWS
+)
+"""There are events in a window exactly where the last event is no older than the window."""
+
+RULES: Final = (*AT_MOST, *NULL_WITHOUT, *NEEDED, *RECENT)
+
+
+def _columns(rules: tuple[Rule, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    return np.array([_COLUMN[rule.feature] for rule in rules]), np.array([_COLUMN[rule.other] for rule in rules])
+
+
+_LESS, _MORE = _columns(AT_MOST)
+_RATIO, _BY = _columns(NULL_WITHOUT)
+_CAUSE, _EFFECT = _columns(NEEDED)
+_EVENTS, _LAST = _columns(RECENT)
+_DAYS: Final = np.array(WINDOWS, dtype=np.float64)
+
+
+def broken(numbers: Numbers) -> NDArray[np.bool_]:
+    """Which of `RULES` each row breaks, bool [rows, rules].
+
+    Args:
+        numbers: float64 [rows, len(contract.NUMERIC)], each within its bounds.
+    """
+    since, active = numbers[:, _LAST], numbers[:, _EVENTS] > 0
+    kinds = (
+        numbers[:, _LESS] > numbers[:, _MORE] * (1 + _ROUNDING),
+        ~np.isnan(numbers[:, _RATIO]) & (numbers[:, _BY] == 0),
+        (numbers[:, _CAUSE] == 0) & (numbers[:, _EFFECT] > 0),
+        np.where(active, since > _DAYS + _DAY_TOLERANCE, since < _DAYS - _DAY_TOLERANCE),
+    )
+    return np.concatenate(kinds, axis=1)
+
+
+def contradictions(numbers: Numbers) -> Iterator[Contradiction]:
+    """Every rule that a row breaks, row by row; none for what can be true. Arguments as for `broken`."""
+    where = broken(numbers)
+    if not where.any():
+        return
+    for row, index in np.argwhere(where).tolist():
+        rule = RULES[index]
+        said = " but ".join(f"{name} is {_plain(numbers[row, _COLUMN[name]])}" for name in (rule.feature, rule.other))
+        yield Contradiction(row, rule, f"{said}; the rule is: {rule.text}")
+
+
+def _plain(number: float) -> str:
+    return f"{number:.12g}"
