@@ -1,0 +1,144 @@
+"""What `summary.json` says of a week: the verdict and its figures, for schedulers and the index. No customer ids."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from churn.contract import CONTRACT_VERSION
+from churn.moments import iso
+from monitoring.column_summary import Population
+from monitoring.comparison import TestResult
+from monitoring.drift import CHURN_PROBABILITY, MONITORED, WILL_CHURN, DriftDecision
+from monitoring.log_reader import FileCounts, ModelWeek, total
+from monitoring.week import Week
+
+SCHEMA: Final = 1
+"""Of `summary.json`: grows when a field changes its meaning or goes; new fields may come."""
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """One model's week: what it answered, and what was decided about it.
+
+    `refused` says why there is no decision: the model cannot be had.
+    """
+
+    answered: ModelWeek
+    decision: DriftDecision | None = None
+    current: Population | None = None
+    reference: Population | None = None
+    reference_as_of: str = ""
+    page: str | None = None
+    refused: str | None = None
+
+
+def summary(
+    week: Week,
+    headline: ModelReport,
+    models: Sequence[ModelReport],
+    counts: Sequence[FileCounts],
+    at_risk: Mapping[str, int],
+) -> dict[str, Any]:
+    """Everything in it is documented in docs/monitoring.md."""
+    decision = headline.decision
+    assert decision is not None
+    return {
+        "schema": SCHEMA,
+        "week": str(week),
+        "from": iso(week.start_ms),
+        "to": iso(week.end_ms),
+        "contract": CONTRACT_VERSION,
+        "verdict": decision.verdict,
+        "severity": decision.severity,
+        "sentence": decision.sentence,
+        "reasons": list(decision.reasons),
+        **_of_model(headline),
+        "false_alarm_rate": decision.false_alarm_rate,
+        "tests": decision.family,
+        "features": [feature_entry(decision, feature.name) for feature in MONITORED],
+        "models": [_of_model(report) for report in models],
+        "at_risk": dict(at_risk),
+        "log": _log(counts),
+    }
+
+
+def _of_model(report: ModelReport) -> dict[str, Any]:
+    answered, decision = report.answered, report.decision
+    entry: dict[str, Any] = {
+        "model": answered.model,
+        "predictions": answered.predictions,
+        "customers": answered.customers,
+        "as_of": [iso(answered.first_as_of), iso(answered.last_as_of)],
+        "scored": [iso(answered.first_time), iso(answered.last_time)],
+    }
+    if decision is None or report.current is None or report.reference is None:
+        return entry | {"verdict": None, "refused": report.refused}
+    return entry | {
+        "verdict": decision.verdict,
+        "severity": decision.severity,
+        "sentence": decision.sentence,
+        "page": report.page,
+        "reference": {"rows": decision.reference_rows, "as_of": report.reference_as_of},
+        "mean_probability": _pair(mean_probability, report),
+        "flagged_share": _pair(flagged_share, report),
+    }
+
+
+def _pair(figure: Any, report: ModelReport) -> dict[str, float | None]:
+    return {"reference": figure(report.reference), "current": figure(report.current)}
+
+
+def mean_probability(population: Population) -> float | None:
+    column = population.columns[CHURN_PROBABILITY.name]
+    return float(column.counts @ column.numbers) / column.valid if column.valid else None
+
+
+def flagged_share(population: Population) -> float | None:
+    column = population.columns[WILL_CHURN.name]
+    flagged = dict(zip(column.labels, column.counts.tolist(), strict=True)).get("true", 0)
+    return flagged / column.valid if column.valid else None
+
+
+def feature_entry(decision: DriftDecision, name: str) -> dict[str, Any]:
+    """One feature by the test that says most about it."""
+    leading = decision.leading(name)
+    if leading is None:
+        return {"feature": name, "severity": "none", "test": None, "sentence": f"{name}: not tested"}
+    return {"feature": name, "severity": leading.severity, "test": leading.test, **_figures(leading)}
+
+
+def _figures(test: TestResult) -> dict[str, Any]:
+    return {
+        "p": test.adjusted_p,
+        "effect": test.effect,
+        "gate": test.gate,
+        "unit": test.unit,
+        "measured": test.measured,
+        "before": test.before,
+        "after": test.after,
+        "importance": test.importance,
+        "sentence": test.reason,
+    }
+
+
+def _log(counts: Sequence[FileCounts]) -> dict[str, Any]:
+    sums = {name: value for name, value in vars(total(counts)).items() if isinstance(value, int)}
+    unusable = [vars(one) for one in counts if one.unusable]
+    return {"files": len(counts), "lines": total(counts).lines, **sums, "unusable": unusable}
+
+
+def to_json(content: Mapping[str, Any]) -> bytes:
+    """JSON that any parser takes: an infinite or undefined number is null."""
+    return (json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return value
