@@ -100,7 +100,7 @@ class Pool:
 def pool(
     reference_values: FloatArray, reference_counts: IntArray, current_values: FloatArray, current_counts: IntArray
 ) -> Pool:
-    """Put two samples on one axis. Each sample's values are ascending and distinct."""
+    """Put two samples on one axis. Values are finite, and far enough from the ends of float64 to be cubed."""
     values, position = np.unique(np.concatenate([reference_values, current_values]), return_inverse=True)
     split = len(reference_values)
     return Pool(
