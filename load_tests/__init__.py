@@ -1,0 +1,1 @@
+"""What loads, times and measures the product from outside."""
