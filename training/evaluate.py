@@ -1,29 +1,33 @@
-"""How good held-out predictions are, each figure with an interval that knows customers repeat."""
+"""How good held-out predictions are: every figure with its interval, and how much it rests on."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score
 
+from churn.errors import NotEnoughDataError
 from churn.moments import iso
 from churn.scoring import calibrated
 from training.dataset import LABEL
-from training.fit import calibrate, f1_threshold
+from training.fit import Scored, calibrate
+from training.intervals import RESAMPLES, cluster_weights, distance_interval, percentile, share_interval
+from training.metrics import METRICS, TOP_SHARES, Judged, calibration_gaps
+from training.policy import PolicySettings, PrecisionTargetError, choose
 
-RESAMPLES: Final = 500
-LEVEL: Final = 0.95
 FEW_CHURNERS: Final = 30
+FEW_CUSTOMERS: Final = 100
+FEW_FLAGGED: Final = 30
 
 Vector = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A metric with its 95 % interval (percentile cluster bootstrap over customers)."""
+    """A measure with its 95 % interval."""
 
     value: float
     low: float
@@ -34,8 +38,16 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Support:
+    """How many different customers a figure rests on, and how many of them churned."""
+
+    customers: int
+    churners: int
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """Figures on held-out rows, and which rows they are."""
+    """Figures on held-out rows, what each rests on, and which rows they are."""
 
     figures: dict[str, Figure]
     rows: int
@@ -43,31 +55,73 @@ class Evaluation:
     churners: int
     dates: tuple[str, ...]
     split: str
+    support: dict[str, Support]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Why these figures conclude less than they seem to."""
+        return tuple(self._too_few())
 
     @property
     def warning(self) -> str | None:
-        if self.churners >= FEW_CHURNERS:
-            return None
-        return f"only {self.churners} churners were held out: too few to conclude anything from these figures"
+        return "; ".join(self.warnings) or None
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"warning": self.warning}
+        figures = {name: asdict(figure) | asdict(self.support[name]) for name, figure in self.figures.items()}
+        return {
+            "figures": figures,
+            "rows": self.rows,
+            "customers": self.customers,
+            "churners": self.churners,
+            "dates": self.dates,
+            "split": self.split,
+            "warning": self.warning,
+            "warnings": self.warnings,
+        }
+
+    def _too_few(self) -> Iterable[str]:
+        if self.churners < FEW_CHURNERS:
+            yield f"only {self.churners} churners were held out: too few to conclude anything from these figures"
+        if self.customers < FEW_CUSTOMERS:
+            yield f"only {self.customers} customers were held out: too few to conclude anything from these figures"
+        flagged = self.support["precision"]
+        if flagged.customers < FEW_FLAGGED:
+            yield (
+                f"precision rests on {flagged.customers} flagged customers, {flagged.churners} of whom churned: "
+                "too few to conclude anything from it"
+            )
+        if self.figures["auc"].low <= 0.5:
+            yield "the interval of the AUC reaches 0.5: these rows do not show that the model knows anything"
 
 
-def cross_fitted(held_out: pd.DataFrame) -> pd.DataFrame:
-    """Add `probability` and `flagged`, with calibration and threshold from the other folds' customers only.
+def cross_fitted(scored: Scored, policy: PolicySettings) -> pd.DataFrame:
+    """Add `probability` and `flagged` to the tested rows, with what was known of other customers at their origin.
 
-    A threshold chosen on the rows it is judged on would flatter precision and recall.
+    For each origin and fold, calibration and threshold come from the scores of the other
+    folds' customers at dates whose labels were known at the origin; so they are judged on
+    rows, customers and (where the log is long enough) a time that they have not seen.
+    Where a fold cannot promise the precision asked for, it takes the threshold next to it.
     """
     parts = []
-    for number in sorted(held_out["fold"].unique()):
-        others, rows = held_out[held_out["fold"] != number], held_out[held_out["fold"] == number]
+    for (origin, fold), rows in scored.tested.groupby(["origin", "fold"]):
+        others = scored.known[(scored.known["origin"] == origin) & (scored.known["fold"] != fold)]
         calibration = calibrate(others["score"].to_numpy(), others[LABEL].to_numpy())
-        threshold = f1_threshold(calibrated(others["score"].to_numpy(), calibration), others[LABEL].to_numpy())
+        threshold = _nearest_threshold(
+            others.assign(probability=calibrated(others["score"].to_numpy(), calibration)), policy
+        )
         probability = calibrated(rows["score"].to_numpy(), calibration)
         parts.append(rows.assign(probability=probability, flagged=probability >= threshold))
     together: pd.DataFrame = pd.concat(parts)
     return together.sort_index()
+
+
+def _nearest_threshold(predictions: pd.DataFrame, policy: PolicySettings) -> float:
+    try:
+        return choose(predictions, policy).threshold
+    except PrecisionTargetError as error:
+        if error.best is None:
+            raise
+        return error.best
 
 
 def evaluate(predictions: pd.DataFrame, split: str, seed: int, resamples: int = RESAMPLES) -> Evaluation:
@@ -78,80 +132,74 @@ def evaluate(predictions: pd.DataFrame, split: str, seed: int, resamples: int = 
         split: what separates the rows from those their models were fitted on.
         seed: of the bootstrap.
         resamples: bootstrap samples of customers.
+
+    Raises:
+        NotEnoughDataError: nobody churned, or everybody did.
     """
-    churners = predictions.customer_id[predictions[LABEL] == 1].nunique()
+    check_both_outcomes(predictions)
+    support = _support(predictions)
     return Evaluation(
         figures=_with_intervals(predictions, seed, resamples),
         rows=len(predictions),
-        customers=predictions.customer_id.nunique(),
-        churners=churners,
+        customers=support["auc"].customers,
+        churners=support["auc"].churners,
         dates=tuple(iso(int(date)) for date in sorted(predictions.as_of.unique())),
         split=split,
+        support=support,
     )
 
 
-Metric = Callable[[Vector, Vector, Vector, Vector, Vector], float]
+def check_both_outcomes(rows: pd.DataFrame) -> None:
+    """Raise `NotEnoughDataError` where `churned` has one value only."""
+    found = rows[LABEL].unique()
+    if len(found) < 2:
+        what = "nobody churned" if 0 in found else "everybody churned"
+        raise NotEnoughDataError(
+            f"{what} among the {len(rows)} rows to be judged: take a longer log, or another label or horizon"
+        )
 
 
-def _precision(y: Vector, _score: Vector, _probability: Vector, flagged: Vector, weight: Vector) -> float:
-    return _share((weight * flagged * y).sum(), (weight * flagged).sum())
-
-
-def _recall(y: Vector, _score: Vector, _probability: Vector, flagged: Vector, weight: Vector) -> float:
-    return _share((weight * flagged * y).sum(), (weight * y).sum())
-
-
-def _f1(y: Vector, _score: Vector, _probability: Vector, flagged: Vector, weight: Vector) -> float:
-    return _share(2 * (weight * flagged * y).sum(), (weight * flagged).sum() + (weight * y).sum())
-
-
-def _auc(y: Vector, score: Vector, _probability: Vector, _flagged: Vector, weight: Vector) -> float:
-    return float(roc_auc_score(y, score, sample_weight=weight))
-
-
-def _average_precision(y: Vector, score: Vector, _probability: Vector, _flagged: Vector, weight: Vector) -> float:
-    return float(average_precision_score(y, score, sample_weight=weight))
-
-
-def _brier(y: Vector, _score: Vector, probability: Vector, _flagged: Vector, weight: Vector) -> float:
-    return float(np.average((probability - y) ** 2, weights=weight))
-
-
-METRICS: Final[dict[str, Metric]] = {
-    "auc": _auc,
-    "average_precision": _average_precision,
-    "f1": _f1,
-    "precision": _precision,
-    "recall": _recall,
-    "brier": _brier,
-}
-
-
-def _share(part: float, whole: float) -> float:
-    return float(part / whole) if whole else 0.0
+def _usable(weights: Iterable[Vector], churned: Vector) -> Iterable[Vector]:
+    """The draws that hold churners and others; without both, few of the measures exist."""
+    return (weight for weight in weights if 0 < (weight * churned).sum() < weight.sum())
 
 
 def _with_intervals(predictions: pd.DataFrame, seed: int, resamples: int) -> dict[str, Figure]:
-    y = predictions[LABEL].to_numpy(dtype=np.float64)
-    score, probability = predictions["score"].to_numpy(), predictions["probability"].to_numpy()
-    flagged = predictions["flagged"].to_numpy(dtype=np.float64)
+    judged = Judged.of(predictions)
+    even = np.ones(len(predictions))
     drawn: dict[str, list[float]] = {name: [] for name in METRICS}
-    for weight in cluster_weights(predictions.customer_id, seed, resamples):
-        if not 0 < (weight * y).sum() < weight.sum():
-            continue
+    gaps = []
+    for weight in _usable(cluster_weights(predictions.customer_id, seed, resamples), judged.churned):
         for name, metric in METRICS.items():
-            drawn[name].append(metric(y, score, probability, flagged, weight))
-    one = np.ones(len(y))
-    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+            drawn[name].append(metric(judged, weight))
+        gaps.append(calibration_gaps(judged, weight))
+    bounds = {name: percentile(np.array(values)) for name, values in drawn.items()}
+    bounds |= _share_bounds(predictions)
+    bounds["calibration_error"] = distance_interval(calibration_gaps(judged, even), np.array(gaps))
+    return {name: Figure(metric(judged, even), *bounds[name]) for name, metric in METRICS.items()}
+
+
+def _share_bounds(predictions: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """Precision and recall are shares: a bootstrap of two customers who agree would call them certain."""
+    flagged, churned = predictions["flagged"].astype(np.float64), predictions[LABEL].astype(np.float64)
+    counts = pd.DataFrame({"hits": flagged * churned, "flagged": flagged, "churned": churned})
+    by_customer = counts.groupby(predictions.customer_id).sum()
+    hits = by_customer["hits"].to_numpy()
     return {
-        name: Figure(metric(y, score, probability, flagged, one), *map(float, np.quantile(drawn[name], tails)))
-        for name, metric in METRICS.items()
+        "precision": share_interval(hits, by_customer["flagged"].to_numpy()),
+        "recall": share_interval(hits, by_customer["churned"].to_numpy()),
     }
 
 
-def cluster_weights(customer_id: "pd.Series[str]", seed: int, resamples: int) -> list[Vector]:
-    """Bootstrap weights of the rows: customers are drawn with replacement, each with all its rows."""
-    codes, customers = pd.factorize(customer_id, sort=True)
-    generator = np.random.default_rng(seed)
-    counts = generator.multinomial(len(customers), np.full(len(customers), 1 / len(customers)), size=resamples)
-    return [draw[codes].astype(np.float64) for draw in counts]
+def _support(predictions: pd.DataFrame) -> dict[str, Support]:
+    everyone = _count(predictions, np.ones(len(predictions), dtype=np.bool_))
+    rank = predictions["score"].rank(ascending=False, method="first")
+    tops = {f"lift_top_{round(100 * s)}": (rank <= np.ceil(s * len(rank))).to_numpy(np.bool_) for s in TOP_SHARES}
+    flagged = predictions["flagged"].to_numpy(np.bool_)
+    some = {"precision": flagged} | tops
+    return {name: _count(predictions, some[name]) if name in some else everyone for name in METRICS}
+
+
+def _count(predictions: pd.DataFrame, some: Flags) -> Support:
+    rows = predictions[some]
+    return Support(int(rows.customer_id.nunique()), int(rows.customer_id[rows[LABEL] == 1].nunique()))

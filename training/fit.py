@@ -1,8 +1,8 @@
-"""The class-balanced random forest: fitted, held-out scores, calibration, threshold."""
+"""The class-balanced random forest: fitted, scores of held-out rows, calibration."""
 
 from collections import Counter
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -14,7 +14,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from churn.artifact import Calibration, Column, Forest
 from churn.contract import CATEGORICAL, FEATURES, OTHER
-from churn.errors import ArtifactError, SettingError
+from churn.errors import ArtifactError, NotEnoughDataError, SettingError
 from churn.scoring import Encoder, Matrix, open_session, run_session
 from training.dataset import LABEL
 from training.export import forest_arrays, onnx_graph
@@ -25,28 +25,39 @@ MINIMUM_SHARE: Final = 0.01
 """A category rarer than this among the training rows has no column of its own: it is `other`."""
 
 Vector = NDArray[np.float64]
-Flags = NDArray[np.bool_]
+
+
+RANGES: Final = {"trees": (10, 2000), "depth": (1, 30), "leaf": (1, 1000), "seed": (0, 2**32 - 1)}
 
 
 @dataclass(frozen=True)
 class ForestSettings:
     """Size and shape. Small leaves overfit customers; size drives the cost of explaining.
 
-    `without` names categories the forest must not see (gender, say): the contract keeps
-    them, the matrix has no column for them.
+    Attributes:
+        trees: how many.
+        depth: of a tree, at most.
+        leaf: rows in a leaf, at least. A customer has a row a week.
+        seed: of the draws of rows and columns.
+        jobs: processor cores; -1 is all. The forest is the same on any number.
+        without: categories the forest must not see, such as gender: the contract keeps
+            them, the matrix has no column for them.
 
     Raises:
-        SettingError: `without` names what is not a category of the contract.
+        SettingError: a setting is out of its range, or `without` names what is not a category.
     """
 
-    trees: int = 200
-    depth: int = 8
+    trees: int = 100
+    depth: int = 6
     leaf: int = 20
     seed: int = 7
     jobs: int = -1
     without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name, (low, high) in RANGES.items():
+            if not low <= getattr(self, name) <= high:
+                raise SettingError(name, getattr(self, name), f"{low} to {high}")
         for name in self.without:
             if name not in CATEGORICAL:
                 raise SettingError("without", name, f"one of {', '.join(CATEGORICAL)}")
@@ -70,13 +81,11 @@ def columns_for(table: pd.DataFrame, without: Collection[str] = ()) -> list[Colu
     """The matrix's columns: numbers as they are, a column per category that is common enough."""
     columns: list[Column] = []
     for feature in FEATURES:
-        if feature.name in without:
-            continue
         if not feature.is_category:
             columns.append(Column(feature=feature.name))
-            continue
-        known = feature.categories or (*_common(table[feature.name]), OTHER)
-        columns.extend(Column(feature=feature.name, category=category) for category in known)
+        elif feature.name not in without:
+            known = feature.categories or (*_common(table[feature.name]), OTHER)
+            columns.extend(Column(feature=feature.name, category=category) for category in known)
     return columns
 
 
@@ -86,25 +95,41 @@ def _common(values: "pd.Series[str]") -> list[str]:
 
 
 def fit(table: pd.DataFrame, settings: ForestSettings) -> FittedForest:
-    """Fit on all rows of `table`; categories are learned from it too.
+    """Fit on all rows of `table`; categories are learned from it too. Ready to be stored.
 
     Raises:
         ArtifactError: ONNX Runtime and scikit-learn disagree by more than 1e-5 on a row.
+        NotEnoughDataError: all rows have the same label.
     """
+    fitted = fit_unchecked(table, settings)
+    _check_agreement(fitted, with_nulls(table))
+    return fitted
+
+
+def fit_unchecked(table: pd.DataFrame, settings: ForestSettings) -> FittedForest:
+    """As `fit`, for a forest that is asked once and thrown away."""
     encoder = Encoder(columns_for(table, settings.without))
     matrix = encoder.frame(table)
-    classifier = RandomForestClassifier(
+    classifier = fit_classifier(matrix, table[LABEL].to_numpy(), settings)
+    arrays = forest_arrays(classifier)
+    return FittedForest(classifier, encoder, arrays, onnx_graph(arrays, matrix.shape[1]))
+
+
+def fit_classifier(matrix: Matrix, churned: NDArray[np.int64], settings: ForestSettings) -> RandomForestClassifier:
+    """The one place that says what kind of forest it is."""
+    if len(np.unique(churned)) < 2:
+        raise NotEnoughDataError(
+            f"all {len(churned)} rows to fit on have the same label ({churned[0] if len(churned) else 'none'}); "
+            "take a longer or larger log"
+        )
+    return RandomForestClassifier(
         n_estimators=settings.trees,
         max_depth=settings.depth,
         min_samples_leaf=settings.leaf,
         class_weight="balanced",
         random_state=settings.seed,
         n_jobs=settings.jobs,
-    ).fit(matrix, table[LABEL].to_numpy())
-    arrays = forest_arrays(classifier)
-    fitted = FittedForest(classifier, encoder, arrays, onnx_graph(arrays, matrix.shape[1]))
-    _check_agreement(fitted, with_nulls(table))
-    return fitted
+    ).fit(matrix, churned)
 
 
 def with_nulls(table: pd.DataFrame) -> pd.DataFrame:
@@ -126,26 +151,54 @@ def _check_agreement(fitted: FittedForest, table: pd.DataFrame) -> None:
         )
 
 
-def held_out_scores(
-    table: pd.DataFrame, folds: tuple[Fold, ...], settings: ForestSettings, progress: Callable[[str], None]
-) -> pd.DataFrame:
-    """Score each fold's test rows with a forest that saw only its train rows.
+@dataclass(frozen=True)
+class Scored:
+    """Scores of rows that their forests have not seen.
 
-    Returns:
-        Index: the row of `table`. Columns: `customer_id`, `as_of`, `fold`, `churned`, `score`.
+    Both frames: index: the row of the training table; columns `customer_id`, `as_of`,
+    `origin`, `fold`, `churned`, `score`. `tested` are the rows to judge; `known` those
+    whose labels were known at `origin` (a row comes once per origin).
     """
-    parts = []
+
+    tested: pd.DataFrame
+    known: pd.DataFrame
+
+
+def scored(
+    table: pd.DataFrame,
+    folds: Sequence[Fold],
+    settings: Callable[[Fold], ForestSettings],
+    progress: Callable[[str], None],
+) -> Scored:
+    """Score each fold's `test` and `known` rows with a forest that saw only its `train` rows.
+
+    Args:
+        table: the training table.
+        folds: of `training.split`.
+        settings: the forest to fit for a fold.
+        progress: told a line per forest.
+    """
+    tested, known = [], []
     for count, fold in enumerate(folds, 1):
         progress(f"held-out forest {count} of {len(folds)}")
-        if not len(fold.test):
-            continue
-        rows = table.iloc[fold.test]
-        fitted = fit(table.iloc[fold.train], settings)
-        part = rows[["customer_id", "as_of", LABEL]].assign(
-            fold=fold.number, score=fitted.score(fitted.encoder.frame(rows))
-        )
-        parts.append(part)
-    return pd.concat(parts).sort_index()
+        fitted = fit_unchecked(table.iloc[fold.train], settings(fold))
+        tested.append(_scores(fitted, table.iloc[fold.test], fold))
+        known.append(_scores(fitted, table.iloc[fold.known], fold))
+    return Scored(pd.concat(tested).sort_index(), pd.concat(known))
+
+
+def _scores(fitted: FittedForest, rows: pd.DataFrame, fold: Fold) -> pd.DataFrame:
+    score = fitted.score(fitted.encoder.frame(rows)) if len(rows) else np.empty(0)
+    placed = rows[["customer_id", "as_of"]].assign(origin=fold.origin, fold=fold.number)
+    placed[LABEL] = rows[LABEL]
+    return placed.assign(score=score)
+
+
+def held_out_scores(
+    table: pd.DataFrame, folds: Sequence[Fold], settings: ForestSettings, progress: Callable[[str], None]
+) -> pd.DataFrame:
+    """The `tested` rows of `scored`, with one forest for all folds."""
+    return scored(table, [replace(fold, known=fold.known[:0]) for fold in folds], lambda _: settings, progress).tested
 
 
 def calibrate(score: Vector, churned: NDArray[np.int64]) -> Calibration:
@@ -166,18 +219,3 @@ def calibrate(score: Vector, churned: NDArray[np.int64]) -> Calibration:
     start = np.array([np.log(5.0), -5.0 * float(np.mean(score)) + np.log((positives + 1) / (negatives + 1))])
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(np.log(1e-3), np.log(1e3)), (None, None)])
     return Calibration(slope=float(np.exp(found.x[0])), intercept=float(found.x[1]))
-
-
-def f1_threshold(probability: Vector, churned: NDArray[np.int64]) -> float:
-    """The threshold of highest F1, midway between two observed probabilities.
-
-    Midway, because at an observed one the last digit of a sum would decide.
-    """
-    order = np.argsort(-probability, kind="stable")
-    ranked, hits = probability[order], np.cumsum(churned[order])
-    flagged = np.arange(1, len(ranked) + 1)
-    last_of_ties = np.append(ranked[:-1] != ranked[1:], True)
-    f1 = np.where(last_of_ties, 2 * hits / (flagged + churned.sum()), -1.0)
-    best = int(np.argmax(f1))
-    below = ranked[best + 1] if best + 1 < len(ranked) else 0.0
-    return float((ranked[best] + below) / 2)
