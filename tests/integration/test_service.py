@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +23,6 @@ from tests.integration.serving import PROJECT, Served, refused_start, serving
 from training import bodies
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def service(champion: ChampionModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(champion.environment, tmp_path_factory.mktemp("service")) as served:
-        yield served
-
-
-@pytest.fixture
-def client(service: Served) -> Iterator[httpx.Client]:
-    with service.client() as client:
-        yield client
 
 
 def customers(count: int) -> list[dict[str, Any]]:

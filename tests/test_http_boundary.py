@@ -1,0 +1,197 @@
+"""The HTTP edge, without BentoML: what it lets in, and what it does with slow, large and broken bodies."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from churn.api_models import ErrorResponse, Problem, RequestError
+from churn.http_boundary import Boundary, Limits, Page
+
+JSON = (b"content-type", b"application/json")
+
+
+@dataclass
+class Answered:
+    """What came back, and what was read of the request."""
+
+    status: int = 0
+    headers: dict[bytes, bytes] = field(default_factory=dict)
+    body: bytes = b""
+    read: int = 0
+
+
+async def echo(body: bytes, request_id: str) -> bytes:
+    return json.dumps({"length": len(body), "id": request_id}).encode()
+
+
+async def refuse(_: bytes, __: str) -> bytes:
+    raise RequestError(503, "not now", [Problem(loc=["disk"], msg="full")])
+
+
+async def bentoml(scope: Any, _: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 299, "headers": []})
+    await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+
+def boundary(answer: Callable[..., Any] = echo, **limits: Any) -> Boundary:
+    pages = {"/docs.json": Page(b"{}", b"application/json")}
+    return Boundary(bentoml, {"/predict": answer}, pages, Limits(**limits))
+
+
+async def call(
+    app: Boundary,
+    path: str = "/predict",
+    method: str = "POST",
+    headers: Iterable[tuple[bytes, bytes]] = (JSON,),
+    pieces: Iterable[bytes] = (b"{}",),
+    hold: asyncio.Event | None = None,
+) -> Answered:
+    answered = Answered()
+    waiting = list(pieces)
+
+    async def receive() -> dict[str, Any]:
+        if hold is not None:
+            await hold.wait()
+        answered.read += 1
+        piece = waiting.pop(0)
+        return {"type": "http.request", "body": piece, "more_body": bool(waiting)}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            answered.status, answered.headers = message["status"], dict(message["headers"])
+        else:
+            answered.body += message["body"]
+
+    await app({"type": "http", "path": path, "method": method, "headers": list(headers)}, receive, send)
+    return answered
+
+
+def called(*arguments: Any, **named: Any) -> Answered:
+    return asyncio.run(call(*arguments, **named))
+
+
+def problems(answered: Answered) -> ErrorResponse:
+    return ErrorResponse.model_validate_json(answered.body)
+
+
+def test_a_body_in_pieces_arrives_whole() -> None:
+    answered = called(boundary(), pieces=[b"12", b"", b"345"])
+    assert (answered.status, json.loads(answered.body)["length"]) == (200, 5)
+    assert answered.headers[b"content-length"] == str(len(answered.body)).encode()
+
+
+def test_a_request_id_is_taken_over_or_made() -> None:
+    given = called(boundary(), headers=[JSON, (b"x-request-id", b"order-7.a:b_c")])
+    assert given.headers[b"x-request-id"] == b"order-7.a:b_c"
+    assert json.loads(given.body)["id"] == "order-7.a:b_c"
+    for bad in (b"", b"a b", b"x" * 65, b"\xff", b'"', b"a\nb"):
+        made = called(boundary(), headers=[JSON, (b"x-request-id", bad)]).headers[b"x-request-id"]
+        assert made != bad
+        assert len(made) == 32
+
+
+def test_a_declared_large_body_is_refused_unread_when_the_client_waits_to_be_told() -> None:
+    headers = [JSON, (b"content-length", b"1001"), (b"expect", b"100-continue")]
+    answered = called(boundary(body=1000), headers=headers)
+    assert (answered.status, answered.read) == (413, 0)
+    assert answered.headers[b"connection"] == b"close"
+
+
+def test_a_declared_large_body_of_a_client_that_does_not_wait_is_read_and_thrown_away() -> None:
+    answered = called(boundary(body=1000), headers=[JSON, (b"content-length", b"3000")], pieces=[b"x" * 1000] * 3)
+    assert (answered.status, answered.read) == (413, 3)
+    assert "larger than" in problems(answered).detail[0].msg
+
+
+def test_a_large_body_without_a_declared_length_is_refused() -> None:
+    answered = called(boundary(body=1000), pieces=[b"x" * 400] * 4)
+    assert (answered.status, answered.read) == (413, 4)
+    assert called(boundary(body=1600), pieces=[b"x" * 400] * 4).status == 200
+
+
+def test_a_body_that_does_not_arrive_is_given_up() -> None:
+    async def stalled() -> Answered:
+        answered = Answered()
+        first = [{"type": "http.request", "body": b"{", "more_body": True}]
+
+        async def receive() -> Any:
+            return first.pop() if first else await asyncio.Event().wait()
+
+        async def send(message: Any) -> None:
+            answered.status = message.get("status", answered.status)
+            answered.body += message.get("body", b"")
+
+        app = boundary(body_seconds=0.01)
+        await app({"type": "http", "path": "/predict", "method": "POST", "headers": [JSON]}, receive, send)
+        return answered
+
+    answered = asyncio.run(stalled())
+    assert (answered.status, problems(answered).error) == (408, "the body is too slow")
+
+
+def test_more_requests_than_allowed_at_a_time_are_told_to_come_back() -> None:
+    async def scenario() -> tuple[list[int], bytes, int]:
+        app, hold = boundary(in_flight=2), asyncio.Event()
+        first = [asyncio.create_task(call(app, hold=hold)) for _ in range(2)]
+        await asyncio.sleep(0)
+        third = await call(app)
+        hold.set()
+        statuses = [answered.status for answered in await asyncio.gather(*first)]
+        return statuses, third.headers[b"retry-after"], (await call(app)).status
+
+    assert asyncio.run(scenario()) == ([200, 200], b"1", 200)
+
+
+def test_a_refusal_of_the_service_keeps_its_status_and_shape() -> None:
+    answered = called(boundary(refuse))
+    assert answered.status == 503
+    assert json.loads(answered.body) == {"error": "not now", "detail": [{"loc": ["disk"], "msg": "full"}]}
+    assert answered.headers[b"retry-after"] == b"5"
+
+
+def test_a_failing_service_is_not_hidden_and_frees_its_place() -> None:
+    async def fail(_: bytes, __: str) -> bytes:
+        raise ZeroDivisionError
+
+    app = boundary(fail, in_flight=1)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            called(app)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("GET", "/predict", 405, b"POST"),
+        ("DELETE", "/predict", 405, b"POST"),
+        ("POST", "/docs.json", 405, b"GET"),
+        ("GET", "/docs.json", 200, None),
+        ("GET", "/other", 404, None),
+        ("POST", "/predict/", 404, None),
+        ("GET", "/metrics", 299, None),
+        ("GET", "/static_content/swagger-ui.css", 299, None),
+    ],
+)
+def test_paths_and_methods(method: str, path: str, status: int, allow: bytes | None) -> None:
+    answered = called(boundary(), path, method)
+    assert (answered.status, answered.headers.get(b"allow")) == (status, allow)
+
+
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [
+        (b"application/json", 200),
+        (b"Application/JSON; charset=UTF-8", 200),
+        (b'application/json;charset="utf-8"', 200),
+        (b"application/json; charset=latin-1", 415),
+        (b"application/jsonl", 415),
+        (b"text/plain", 415),
+        (b"", 415),
+    ],
+)
+def test_content_types(value: bytes, status: int) -> None:
+    assert called(boundary(), headers=[(b"content-type", value)]).status == status
