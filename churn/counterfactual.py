@@ -6,10 +6,10 @@ actionable columns at once, every leaf that the row reaches when one column alon
 together with the interval of that column which leads there. Sorted by where the intervals
 begin and end, the leaves' differences to the row's own leaf add up to the score on each piece.
 
-What is proposed could be true: within the contract's bounds and in agreement with the other
-features, which stay as they are (`Movable`). A trend is the ratio of two windows: what is
-proposed helps with the trend as it was sent, which is what `predict` says of the changed row,
-and also with the trend that follows from the change.
+What is proposed could be true: within the contract's bounds and without contradicting the
+other features, which stay as they are (`churn.contradictions`). A trend is the ratio of two
+windows: what is proposed helps with the trend as it was sent, which is what `predict` says of
+the changed row, and also with the trend that follows from the change.
 """
 
 from collections.abc import Iterator, Sequence
@@ -49,15 +49,6 @@ class Suggestion:
     to_value: float
     churn_probability: float
 
-    def to_dict(self) -> dict[str, str | float]:
-        """As the service answers it."""
-        return {
-            "feature": self.feature,
-            "from": self.from_value,
-            "to": self.to_value,
-            "churn_probability": self.churn_probability,
-        }
-
 
 @dataclass(frozen=True)
 class Movable:
@@ -82,8 +73,8 @@ class Movable:
         low = np.maximum(self.feature.minimum, matrix[:, self.at_least].max(axis=1, initial=-np.inf))
         high = np.minimum(self.feature.maximum, matrix[:, self.at_most].min(axis=1, initial=np.inf))
         if self.trend is not None and self.column == self.trend[2]:
-            some = matrix[:, self.column] > 0  # the trend is null without any in the longest window, and only then
-            low, high = np.where(some, np.maximum(low, 1), 0), np.where(some, high, 0)
+            has_trend = matrix[:, self.trend[0]] != NULL_VALUE  # then the window it is divided by cannot be empty
+            low = np.where(has_trend, np.maximum(low, 1), low)
         return low.astype(np.float64), high.astype(np.float64)
 
     def follow(self, matrix: Matrix) -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from churn.artifact import Calibration, Column
-from churn.contract import BY_NAME, FEATURES, MEASURES
-from churn.counterfactual import Counterfactual, movable
-from churn.scoring import calibrated, open_session, run_session
+from churn.contract import BY_NAME, FEATURES, MEASURES, NUMERIC
+from churn.contradictions import broken
+from churn.counterfactual import Counterfactual, Suggestion, movable
+from churn.scoring import NULL_VALUE, calibrated, open_session, run_session
 from tests import forests, synthetic
 from training.fit import ForestSettings, fit
 
@@ -98,21 +99,20 @@ def test_the_probability_is_the_one_that_predict_gives(case) -> None:
 
 
 def test_what_is_suggested_could_be_true(case) -> None:
-    """Bounds of the contract, whole counts, windows that contain each other, no more than all events."""
-    columns = [column.feature for column in case.fitted.encoder.columns]
-    answers = case.finder.what_would_help(case.matrix, case.scorer)
-    for row, suggestions in zip(case.matrix, answers, strict=True):
+    """Whole counts within the contract's bounds, and no rule of the service broken that was not broken before."""
+    place = {column.feature: index for index, column in enumerate(case.fitted.encoder.columns)}
+    numeric = [place[name] for name in NUMERIC]
+    for row, suggestions in zip(case.matrix, case.finder.what_would_help(case.matrix, case.scorer), strict=True):
         for suggestion in suggestions:
             feature = BY_NAME[suggestion.feature]
-            values = dict(zip(columns, row.tolist(), strict=True)) | {feature.name: suggestion.to_value}
-            assert isinstance(suggestion.to_value, int)
             assert feature.actionable
+            assert isinstance(suggestion.to_value, int)
             assert feature.minimum <= suggestion.to_value <= feature.maximum
-            week, fortnight, month = (values[f"{feature.measure}_{days}d"] for days in (7, 14, 28))
-            assert week <= fortnight <= month
-            assert suggestion.to_value <= values[f"events_{feature.window}d"]
-            if f"{feature.measure}_trend" in values:
-                assert (values[f"{feature.measure}_trend"] == -1) == (month == 0)
+            both = np.stack([row, row]).astype(np.float64)[:, numeric]
+            both[1, NUMERIC.index(feature.name)] = suggestion.to_value
+            both[both == NULL_VALUE] = np.nan
+            before, after = broken(both)
+            assert not (after & ~before).any()
 
 
 def test_lowest_probability_first_and_each_feature_once(case) -> None:
@@ -174,12 +174,12 @@ class Hand:
         for name, value in values.items():
             row[0, self.names.index(name)] = value
         (suggestions,) = Counterfactual(self.forest, self.columns).what_would_help(row, self)
-        return [suggestion.to_dict() for suggestion in suggestions]
+        return suggestions
 
 
 def test_one_split_one_answer() -> None:
     found = Hand().ask(thumbs_down_7d=1, thumbs_down_14d=7, thumbs_down_28d=9, thumbs_down_trend=0.44)
-    assert found == [{"feature": "thumbs_down_14d", "from": 7, "to": 2, "churn_probability": 0.0}]
+    assert found == [Suggestion("thumbs_down_14d", from_value=7, to_value=2, churn_probability=0.0)]
 
 
 def test_a_longer_window_cannot_hold_less_than_a_shorter_one() -> None:
@@ -188,18 +188,20 @@ def test_a_longer_window_cannot_hold_less_than_a_shorter_one() -> None:
 
 def test_a_longer_window_may_grow_and_a_shorter_one_only_within_it() -> None:
     more = {"below": 1.0, "at": 4.5}
-    assert Hand("help_visits_28d", **more).ask()[0]["to"] == 5
+    assert Hand("help_visits_28d", **more).ask()[0].to_value == 5
     assert Hand("help_visits_7d", **more).ask(help_visits_14d=4, help_visits_28d=9) == []
-    assert Hand("help_visits_7d", **more).ask(help_visits_14d=5, help_visits_28d=9)[0]["to"] == 5
+    assert Hand("help_visits_7d", **more).ask(help_visits_14d=5, help_visits_28d=9)[0].to_value == 5
 
 
 def test_no_more_of_a_measure_than_events() -> None:
     assert Hand("help_visits_28d", at=4.5, below=1.0).ask(events_28d=4) == []
 
 
-def test_a_month_without_any_stays_one_where_the_trend_would_have_to_appear() -> None:
-    assert Hand("friends_added_28d", at=0.5, below=1.0).ask() == []
-    assert Hand("friends_added_28d", at=1.5, below=1.0).ask(friends_added_28d=1, friends_added_trend=0)[0]["to"] == 2
+def test_a_month_with_a_trend_cannot_become_empty_and_one_without_may_fill() -> None:
+    fewer = Hand("friends_added_28d", at=0.5)
+    assert fewer.ask(friends_added_28d=3, friends_added_trend=0) == []
+    assert fewer.ask(friends_added_28d=3)[0].to_value == 0
+    assert Hand("friends_added_28d", at=0.5, below=1.0).ask()[0].to_value == 1
 
 
 def test_what_the_service_cannot_influence_is_not_suggested() -> None:
@@ -210,7 +212,7 @@ def test_it_must_help_too_with_the_trend_that_follows() -> None:
     """Fewer in the month with the same week is a steeper trend, which this forest holds against the customer."""
     hand = Hand("adverts_28d", at=10.5)
     values = {"adverts_7d": 5, "adverts_14d": 8, "adverts_28d": 20, "adverts_trend": 1.0}
-    assert hand.ask(**values)[0]["to"] == 10
+    assert hand.ask(**values)[0].to_value == 10
     trend = hand.names.index("adverts_trend")
     unmoved = hand.score
     hand.score = lambda matrix: np.maximum(unmoved(matrix), matrix[:, trend] > 1.5)  # type: ignore[method-assign]

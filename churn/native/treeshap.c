@@ -22,6 +22,7 @@ typedef struct {
     float threshold;
     int32_t padding;
 } Node;
+_Static_assert(sizeof(Node) == 48, "the records that churn/native/__init__.py makes");
 
 typedef struct {
     const lanes *point, *rest, *weight; /* t, 1 - t, and the weight of the quadrature */

@@ -1,0 +1,229 @@
+"""Time explanations beside `shap.TreeExplainer`: same forest, same customers, same process, in turns.
+
+Prints a Markdown table; `--json` writes the figures too:
+
+    python -m load_tests.bench_explain                    # the champion, and forests of other shapes
+    python -m load_tests.bench_explain --rounds 20 --json bench-explain.json
+
+Each round times every way once, one after the other, so that a busy moment of the machine
+meets all of them; a figure is the median over the rounds, a ratio the median of the rounds'
+ratios. Processor time is measured, which other processes disturb little; where two threads
+work, it is the time on the clock, of shap too, which needs an otherwise idle machine. shap is given the forest with
+one output, which is less work than it has with scikit-learn's two.
+"""
+
+import argparse
+import io
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import shap
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
+
+from churn.artifact import Column, Forest, StoredModel, champion_path, load, read_champion
+from churn.command import run, say, show
+from churn.contract import NUMERIC
+from churn.counterfactual import Counterfactual
+from churn.explaining import Explainer
+from churn.scoring import Matrix, Scorer
+from churn.treeshap import TreeShap
+from training.export import forest_arrays
+
+BATCH: Final = 100
+SINGLE: Final = 20
+"""One-customer calls in a round."""
+
+Way = Callable[[Matrix], Any]
+SHAP: Final = "shap.TreeExplainer"
+
+GENERATED: Final = {
+    "200 trees, depth 6": {"n_estimators": 200, "max_depth": 6},
+    "200 trees, depth 8": {"n_estimators": 200, "max_depth": 8},
+    "300 trees, depth 12": {"n_estimators": 300, "max_depth": 12},
+    "100 trees, any depth": {"n_estimators": 100, "min_samples_leaf": 1},
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A forest, its columns, and customers to explain."""
+
+    name: str
+    forest: Forest
+    columns: tuple[Column, ...]
+    matrix: Matrix
+    model: StoredModel | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One way on one forest. Times are microseconds per customer, ratios are shap's time over this one's."""
+
+    forest: str
+    nodes: int
+    way: str
+    batch_us: float
+    single_us: float
+    batch_ratio: float | None
+    single_ratio: float | None
+    largest_difference: float | None
+
+
+def main() -> None:
+    arguments = _arguments()
+    figures = [figure for case in cases() for figure in measure(case, arguments.rounds)]
+    show(table(figures))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report(figures, arguments.rounds), indent=1) + "\n")
+
+
+def cases() -> Iterator[Case]:
+    """The forest that is served, if there is one, then others."""
+    if champion_path().exists():
+        yield served()
+    else:
+        say("no champion to measure; `make train` makes one")
+    for name, settings in GENERATED.items():
+        yield generated(name, settings)
+
+
+def served() -> Case:
+    import bentoml  # noqa: PLC0415  # takes seconds, and is needed only here
+
+    champion = read_champion(champion_path())
+    model = load(Path(bentoml.models.get(champion.tag).path), champion.tag, champion.sha256)
+    reference = pd.read_parquet(io.BytesIO(model.reference()))
+    matrix = Scorer(model).encoder.frame({name: reference[name] for name in model.manifest.features})
+    return Case("served", model.forest(), model.manifest.columns, matrix[:BATCH], model)
+
+
+def generated(name: str, settings: dict[str, Any]) -> Case:
+    """A class-balanced forest on random counts with a weak signal."""
+    generator = np.random.default_rng(0)
+    columns = tuple(Column(feature=feature) for feature in NUMERIC)
+    matrix = np.floor(generator.gamma(1, 20, (4_000, len(columns)))).astype(np.float32)
+    churned = generator.random(len(matrix)) < 1 / (1 + np.exp(2 + 0.05 * matrix[:, 0] - 0.05 * matrix[:, 1]))
+    options = {"min_samples_leaf": 5, "class_weight": "balanced", "random_state": 0, "n_jobs": -1} | settings
+    classifier = RandomForestClassifier(**options).fit(matrix, churned)
+    return Case(name, forest_arrays(classifier), columns, matrix[:BATCH])
+
+
+def measure(case: Case, rounds: int) -> Iterator[Figure]:
+    """Time every way on one forest."""
+    say(f"{case.name}: {len(case.forest.left):,} nodes")
+    explainer = Explainer(case.forest, case.columns)
+    reference = shap_explainer(case.forest)
+    ways: dict[str, Way] = {
+        SHAP: lambda matrix: reference.shap_values(matrix, check_additivity=False),
+        "NumPy, 1 thread": TreeShap(case.forest, len(case.columns)),
+        f"{explainer.engine}, 1 thread": explainer.column_contributions,
+        f"{explainer.engine}, 2 threads": lambda matrix: explainer.column_contributions(matrix, 2),
+    }
+    expected = np.asarray(reference.shap_values(case.matrix, check_additivity=False)).reshape(case.matrix.shape)
+    differences = {
+        name: float(np.abs(way(case.matrix).reshape(expected.shape) - expected).max()) for name, way in ways.items()
+    }
+    if case.model is not None:
+        finder, scorer = Counterfactual(case.forest, case.columns), Scorer(case.model)
+        scorer.threshold = 0.0  # as if all were at risk
+        ways["what would help"] = lambda matrix: finder.what_would_help(matrix, scorer)
+    yield from _figures(case, timed(ways, case.matrix, rounds), differences)
+
+
+def shap_explainer(forest: Forest) -> shap.TreeExplainer:
+    """The path-dependent explainer of shap for the same arrays."""
+    trees = []
+    for start, stop in zip(forest.roots, [*forest.roots[1:], len(forest.left)], strict=True):
+        nodes = slice(start, stop)
+        left, right = (np.where(side[nodes] < 0, -1, side[nodes] - start) for side in (forest.left, forest.right))
+        trees.append(
+            {
+                "children_left": left,
+                "children_right": right,
+                "children_default": left,
+                "features": forest.column[nodes],
+                "thresholds": forest.threshold[nodes].astype(np.float64),
+                "values": forest.value[nodes, None] / len(forest.roots),
+                "node_sample_weight": forest.cover[nodes],
+            }
+        )
+    return shap.TreeExplainer({"trees": trees}, feature_perturbation="tree_path_dependent")
+
+
+def timed(ways: dict[str, Way], matrix: Matrix, rounds: int) -> dict[str, NDArray[np.float64]]:
+    """Microseconds per customer, [rounds, 2, 2]: in a batch, and alone; of the processor, and by the clock."""
+    found = {name: np.empty((rounds, 2, 2)) for name in ways}
+    for turn in range(rounds):
+        for name, way in ways.items():
+            found[name][turn, 0] = _microseconds(way, matrix) / len(matrix)
+            alone = [_microseconds(way, matrix[row : row + 1]) for row in range(SINGLE)]
+            found[name][turn, 1] = np.median(alone, axis=0)
+    return found
+
+
+def _microseconds(way: Way, matrix: Matrix) -> NDArray[np.float64]:
+    processor, clock = time.thread_time(), time.perf_counter()
+    way(matrix)
+    return np.array([time.thread_time() - processor, time.perf_counter() - clock]) * 1e6
+
+
+def _figures(case: Case, times: dict[str, NDArray[np.float64]], differences: dict[str, float]) -> Iterator[Figure]:
+    for name, both in times.items():
+        kind = 1 if name.endswith("threads") else 0
+        microseconds, shaps = both[..., kind], times[SHAP][..., kind]
+        batch, single = np.median(microseconds, axis=0).tolist()
+        batch_ratio, single_ratio = np.median(shaps / microseconds, axis=0).tolist()
+        comparable = name in differences
+        yield Figure(
+            case.name,
+            len(case.forest.left),
+            name,
+            batch,
+            single,
+            batch_ratio if comparable else None,
+            single_ratio if comparable else None,
+            differences.get(name),
+        )
+
+
+def table(figures: list[Figure]) -> str:
+    lines = [
+        "| forest | way | µs per customer, of 100 | µs, of one | times as fast as shap, of 100 | of one | difference |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for each in figures:
+        cells = [f"{each.forest} ({each.nodes:,} nodes)", each.way, f"{each.batch_us:,.0f}", f"{each.single_us:,.0f}"]
+        cells += ["" if ratio is None else f"{ratio:.1f}" for ratio in (each.batch_ratio, each.single_ratio)]
+        cells.append("" if each.largest_difference is None else f"{each.largest_difference:.0e}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def report(figures: list[Figure], rounds: int) -> dict[str, Any]:
+    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()}
+    return {
+        "machine": machine,
+        "rounds": rounds,
+        "shap": shap.__version__,
+        "figures": [asdict(each) for each in figures],
+    }
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9, help="how often every way takes its turn")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run(main)
