@@ -29,7 +29,7 @@ def _snapshot(generator: np.random.Generator, customers: int, as_of: int) -> pd.
     days["active_days"] = (days["songs"] > 0).astype(int)
     days["sessions"] = days["active_days"]
     days["artists"] = days["songs"]
-    days["events"] = sum(counts for name, counts in days.items() if name not in {"active_days", "artists"})
+    days["events"] = np.sum([days[name] for name in days if name not in {"active_days", "artists", "events"}], axis=0)
     for window in WINDOWS:
         for name, counts in days.items():
             frame[f"{name}_{window}d"] = counts[:, :window].sum(axis=1)

@@ -20,8 +20,9 @@ def customers(table: pd.DataFrame) -> list[dict[str, Any]]:
         "as_of": [iso(int(moment)) for moment in table.as_of],
     }
     for feature in FEATURES:
-        values = table[feature.name].astype(object)
-        columns[feature.name] = values.where(table[feature.name].notna(), None).tolist()
+        values = table[feature.name]
+        found = zip(values.tolist(), values.isna(), strict=True)
+        columns[feature.name] = [None if missing else value for value, missing in found]
     names = list(columns)
     return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 

@@ -31,7 +31,7 @@ DAYS_BEFORE: Final = 1_200
 
 DAY_SECONDS: Final = 86_400
 _HOUR_CUMULATIVE: Final = np.append(0.0, np.cumsum(START_HOURS) / np.sum(START_HOURS)).astype(np.float64)
-_HOUR_SECONDS: Final[Floats] = np.arange(25) * 3600.0
+_HOUR_SECONDS: Final[Floats] = np.arange(25, dtype=np.float64) * 3600.0
 
 
 def second_of_day(uniform: Floats) -> Ints:
