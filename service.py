@@ -5,6 +5,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -13,10 +14,12 @@ from typing import Any, Final
 
 import bentoml
 import orjson
+from _bentoml_sdk import Service  # type: ignore[import-untyped]  # what bentoml.service takes as service_class
 from bentoml.exceptions import BentoMLException, NotFound
 from bentoml.models import BentoModel
 
 from churn import artifact, openapi
+from churn import service_metrics as metrics
 from churn.api_models import (
     DEFAULT_TOP_K,
     ExplainRequest,
@@ -79,13 +82,43 @@ ANSWERS: Final[dict[str, Answer]] = {}
 PAGES: Final[dict[str, Page]] = {}
 
 
+def record(path: str, status: int, seconds: float, request_id: str, refusal: RequestError | None) -> None:
+    """Count a request, and write its line if it is to have one; without anything of its content."""
+    metrics.REQUESTS.labels(path, status).inc()
+    metrics.SECONDS.labels(path).observe(seconds)
+    if refusal is not None:
+        metrics.count_problems(refusal.detail)
+    if SETTINGS.request_log == "all" or (SETTINGS.request_log == "errors" and status >= 500):
+        line = {"time": datetime.now(UTC), "path": path, "status": status, "seconds": round(seconds, 6)}
+        line |= {"request_id": request_id, "error": refusal.error if refusal is not None else None}
+        sys.stderr.write(orjson.dumps(line, option=orjson.OPT_UTC_Z).decode() + "\n")
+
+
+class BoundedService(Service):  # type: ignore[misc]  # BentoML's types are left out, see pyproject.toml
+    """BentoML's service with our boundary around it."""
+
+    def to_asgi(self, is_main: bool = True) -> Boundary:
+        """The boundary, and within it BentoML's application."""
+        limits = Limits(in_flight=SETTINGS.max_in_flight)
+        return Boundary(
+            super().to_asgi(is_main),
+            ANSWERS,
+            PAGES,
+            limits,
+            SETTINGS.api_keys,
+            protect_all=SETTINGS.protect_all,
+            record=record,
+            crowd=metrics.IN_FLIGHT.inc,
+        )
+
+
 @bentoml.service(
     name="churn_service",
+    service_class=BoundedService,
     workers=SETTINGS.workers,
     # What each of these is worth: docs/decisions/serving-settings.md.
     tracing={"excluded_urls": ".*"},
     logging={"access": {"enabled": False}},
-    traffic={"timeout": 60},
 )
 class Churn:
     """Predicts which customers are about to leave, and says why."""
@@ -93,6 +126,7 @@ class Churn:
     model = BentoModel(MODEL.tag)
 
     def __init__(self) -> None:
+        metrics.show_model(MODEL.tag, bentoml.models.get(MODEL.tag).info.creation_time.timestamp())
         self._scorer = Scorer(MODEL)
         self._explainer = Explainer(MODEL.forest(), MODEL.manifest.columns)
         self._counterfactual = Counterfactual(MODEL.forest(), MODEL.manifest.columns)
@@ -110,6 +144,8 @@ class Churn:
     @staticmethod
     def check() -> None:
         """Before the workers start: see that predictions can be logged."""
+        if not SETTINGS.api_keys:
+            sys.stderr.write("no API key is configured (CHURN_API_KEYS): whoever reaches the port may call\n")
         try:
             open_log().close()
         except ChurnError as error:
@@ -159,6 +195,7 @@ class Churn:
         flags = self._scorer.flags(probability).tolist()
         probabilities = probability.tolist()
         self._logged(request_id, "predict", batch, probabilities, flags)
+        metrics.count_predictions("predict", probability, sum(flags))
         columns = zip(batch.customer_ids, probabilities, flags, strict=True)
         predictions = [{"customer_id": who, "churn_probability": p, "will_churn": flag} for who, p, flag in columns]
         return orjson.dumps({"model": MODEL.tag, "predictions": predictions})
@@ -169,6 +206,7 @@ class Churn:
         contributions = self._explainer.contributions(matrix, SETTINGS.threads)
         flags = self._scorer.flags(probability).tolist()
         self._logged(request_id, "explain", batch, probability.tolist(), flags)
+        metrics.count_predictions("explain", probability, sum(flags))
         explanations: list[dict[str, Any]] = [
             {
                 "customer_id": customer_id,
@@ -197,6 +235,7 @@ class Churn:
         try:
             self._log.append(request_id, api, batch, probabilities, flags)
         except PredictionLogError as error:
+            metrics.LOG_FAILURES.inc()
             raise RequestError(503, "the prediction could not be logged", [Problem(loc=[], msg=str(error))]) from error
 
 
@@ -207,8 +246,3 @@ def _suggestion(suggestion: Suggestion) -> dict[str, Any]:
         "to": suggestion.to_value,
         "churn_probability": suggestion.churn_probability,
     }
-
-
-Churn.add_asgi_middleware(  # type: ignore[attr-defined]  # the decorator has made it a bentoml.Service
-    Boundary, answers=ANSWERS, pages=PAGES, limits=Limits(in_flight=SETTINGS.max_in_flight)
-)

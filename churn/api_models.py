@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from churn.contract import NAMES, Customer, example_customer
 from churn.errors import ChurnError
@@ -108,6 +108,17 @@ class Problem(BaseModel):
 
     loc: list[str | int] = Field(description="Where: `customers`, the row (from 0), the field.")
     msg: str = Field(description="What was found, and what is expected.")
+    _reason: str = PrivateAttr(default="invalid")
+
+    @classmethod
+    def because(cls, reason: str, loc: list[str | int], msg: str) -> "Problem":
+        """A problem of one of a few known kinds, which are counted."""
+        problem = cls(loc=loc, msg=msg)
+        problem._reason = reason
+        return problem
+
+    def reason(self) -> str:
+        return self._reason
 
 
 class ErrorResponse(BaseModel):

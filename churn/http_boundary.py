@@ -1,4 +1,4 @@
-"""The HTTP edge of the service, as ASGI middleware: what is let in, how much of it, and how every refusal looks.
+"""The HTTP edge of the service, around BentoML's application: who and what is let in, and how every refusal looks.
 
 The two APIs are answered here, below BentoML's own request handling: the body goes to the
 service as bytes and its answer comes back as bytes. What that is worth is written in
@@ -7,11 +7,13 @@ service as bytes and its answer comes back as bytes. What that is worth is writt
 
 import asyncio
 import re
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from churn.api_keys import ApiKeys
 from churn.api_models import Problem, RequestError
 
 MAXIMUM_BODY: Final = 32 * 1024 * 1024
@@ -29,6 +31,9 @@ Headers = Iterable[tuple[bytes, bytes]]
 Answer = Callable[[bytes, str], Awaitable[bytes]]
 """A body and a request id to the JSON of the answer; raises `RequestError`."""
 
+Record = Callable[[str, int, float, str, RequestError | None], None]
+"""Known path or `other`, status, seconds, request id, and the refusal if it was one."""
+
 
 @dataclass(frozen=True)
 class Page:
@@ -39,6 +44,7 @@ class Page:
 
 
 _BENTOML_PATHS: Final = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/schema.json"})
+_PROTECTED: Final = frozenset({"/schema.json"})
 _BENTOML_FOLDER: Final = "/static_content/"
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _JSON_TYPE: Final = re.compile(rb"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?", re.IGNORECASE)
@@ -65,40 +71,73 @@ class Limits:
 
 
 class Boundary:
-    """ASGI middleware.
+    """ASGI application around BentoML's.
 
     Args:
         app: BentoML's application.
         answers: what answers `POST` on a path; filled when the service has loaded its model.
         pages: what answers `GET` on a path, with its content type; filled likewise.
         limits: how much is let in.
+        keys: who is let in.
+        protect_all: whether BentoML's own paths (probes, metrics) want a key as well.
+        record: told of every request that is answered here, for metrics and logs.
+        crowd: told 1 when a request to an API comes in and -1 when it is done.
     """
 
     def __init__(
-        self, app: Application, answers: Mapping[str, Answer], pages: Mapping[str, Page], limits: Limits
+        self,
+        app: Application,
+        answers: Mapping[str, Answer],
+        pages: Mapping[str, Page],
+        limits: Limits,
+        keys: ApiKeys,
+        *,
+        protect_all: bool = False,
+        record: Record = lambda *_: None,
+        crowd: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._app = app
         self._answers = answers
         self._pages = pages
         self._limits = limits
+        self._keys = keys
+        self._protect_all = protect_all
+        self._record = record
+        self._crowd = crowd
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or _is_bentoml(scope["path"]):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        path, started, status = scope["path"], time.perf_counter(), 500
         headers = dict(scope["headers"])
         request_id = _request_id(headers)
+        refusal: RequestError | None = None
         try:
-            answer = self._answers.get(scope["path"])
+            if _is_bentoml(path):
+                if self._protect_all or path in _PROTECTED:
+                    self._keys.check(headers)
+                status = 200
+                await self._app(scope, receive, send)
+                return
+            self._keys.check(headers)
+            answer = self._answers.get(path)
             if answer is None:
-                page = self._page(scope["path"], scope["method"])
+                page = self._page(path, scope["method"])
+                status = 200
                 await _respond(send, 200, page.content, request_id, content_type=page.content_type)
             else:
                 body = await self._answered(answer, scope["method"], headers, receive, request_id)
+                status = 200
                 await _respond(send, 200, body, request_id)
         except RequestError as refused:
+            refusal, status = refused, refused.status
             await _respond(send, refused.status, refused.body(), request_id, _refusal_headers(refused))
+        finally:
+            if not _is_bentoml(path) or refusal is not None:
+                known = path if path in self._answers or path in self._pages else "other"
+                self._record(known, status, time.perf_counter() - started, request_id, refusal)
 
     def _page(self, path: str, method: str) -> Page:
         page = self._pages.get(path)
@@ -117,11 +156,13 @@ class Boundary:
         if self._in_flight >= self._limits.in_flight:
             raise RequestError(429, "too many requests at a time", [Problem(loc=[], msg="try again in a second")])
         self._in_flight += 1
+        self._crowd(1)
         try:
             _check_headers(headers)
             return await answer(await self._body(headers, receive), request_id)
         finally:
             self._in_flight -= 1
+            self._crowd(-1)
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         limit = self._limits.body
@@ -199,6 +240,7 @@ def _request_id(headers: dict[bytes, bytes]) -> str:
 
 
 _REFUSAL_HEADERS: Final[dict[int, Headers]] = {
+    401: ((b"www-authenticate", b"Bearer"),),
     408: ((b"connection", b"close"),),
     413: ((b"connection", b"close"),),
     429: ((b"retry-after", b"1"),),

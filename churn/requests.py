@@ -258,12 +258,12 @@ def _duplicates(batch: Batch) -> Iterator[Problem]:
     for row, key in enumerate(keys):
         if first.setdefault(key, row) != row:
             message = f"the same customer at the same moment as in row {first[key]}; send it once"
-            yield Problem(loc=["customers", row, "customer_id"], msg=message)
+            yield Problem.because("duplicate", ["customers", row, "customer_id"], message)
 
 
 def _contradictions(batch: Batch) -> Iterator[Problem]:
     for found in contradictions(batch.numbers):
-        yield Problem(loc=["customers", found.row, found.rule.feature], msg=found.message)
+        yield Problem.because("contradiction", ["customers", found.row, found.rule.feature], found.message)
 
 
 def _named(rows: list[Any], moments: _Moments) -> RequestError:
@@ -287,7 +287,7 @@ def _moment_problems(rows: list[Any], first_row: int, moments: _Moments) -> Iter
             try:
                 moments.utc(row["as_of"])
             except ValueError as error:
-                yield Problem(loc=["customers", number, "as_of"], msg=str(error))
+                yield Problem.because("wrong_moment", ["customers", number, "as_of"], str(error))
 
 
 def _refusal(problems: list[Problem], *, complete: bool) -> RequestError:
@@ -306,8 +306,17 @@ def _problems(error: ValidationError, first_row: int | None = None) -> Iterator[
             if path[-1] == "as_of" and item["type"] != "missing":
                 continue  # `_Moments` says it better
         message = _MESSAGES.get(item["type"], item["msg"])
-        yield Problem(loc=[_short(part) for part in path], msg=_short(message, 4 * _SHOWN_CHARACTERS))
+        reason = next((kind for kind, words in _REASONS.items() if item["type"] in words), "wrong_type")
+        yield Problem.because(reason, [_short(part) for part in path], _short(message, 4 * _SHOWN_CHARACTERS))
 
+
+_REASONS: Final = {
+    "missing": {"missing"},
+    "unknown_field": {"extra_forbidden"},
+    "out_of_range": {"greater_than_equal", "less_than_equal", "finite_number", "too_short"},
+    "wrong_value": {"literal_error", "string_too_short", "string_too_long"},
+}
+"""Pydantic's kinds of errors by the reason that is counted; all others are of a wrong type."""
 
 _MESSAGES: Final = {
     "missing": "missing; send null where the value is not known and null is allowed",

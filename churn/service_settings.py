@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from churn.api_keys import ApiKeys, read_keys
 from churn.errors import SettingError
+
+REQUEST_LOGS: Final = ("all", "errors", "none")
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,30 @@ THREADS: Final = Setting("CHURN_THREADS", "2", "Threads a worker explains a batc
 MAX_IN_FLIGHT: Final = Setting(
     "CHURN_MAX_IN_FLIGHT", "64", "Requests a worker takes at a time; the next ones get 429 at once."
 )
+API_KEYS: Final = Setting(
+    "CHURN_API_KEYS", "", "Keys that open the APIs and their documents, separated by commas; none lets everybody in."
+)
+API_KEYS_FILE: Final = Setting("CHURN_API_KEYS_FILE", "", "A file with such keys, one a line; read at start.")
+PROTECT_ALL: Final = Setting("CHURN_PROTECT_ALL", "0", "1 wants a key for `/livez`, `/readyz` and `/metrics` as well.")
+REQUEST_LOG: Final = Setting(
+    "CHURN_REQUEST_LOG",
+    "errors",
+    "Which requests get a JSON line on stderr: `all`, `errors` (status 500 and more), `none`.",
+)
 
-SETTINGS: Final = (CHAMPION, LOG_DIR, LOG_RETENTION_DAYS, LOG_FSYNC, WORKERS, THREADS, MAX_IN_FLIGHT)
+SETTINGS: Final = (
+    CHAMPION,
+    LOG_DIR,
+    LOG_RETENTION_DAYS,
+    LOG_FSYNC,
+    WORKERS,
+    THREADS,
+    MAX_IN_FLIGHT,
+    API_KEYS,
+    API_KEYS_FILE,
+    PROTECT_ALL,
+    REQUEST_LOG,
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +72,9 @@ class ServiceSettings:
         workers: worker processes.
         threads: threads for explaining, in each worker.
         max_in_flight: requests at a time, in each worker.
+        api_keys: none lets everybody in.
+        protect_all: whether probes and metrics want a key as well.
+        request_log: which requests get a line.
     """
 
     log_folder: Path
@@ -55,6 +83,9 @@ class ServiceSettings:
     workers: int
     threads: int
     max_in_flight: int
+    api_keys: ApiKeys
+    protect_all: bool
+    request_log: str
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "ServiceSettings":
@@ -70,11 +101,26 @@ class ServiceSettings:
             workers=_number(environment, WORKERS, 1, 256),
             threads=_number(environment, THREADS, 1, 256),
             max_in_flight=_number(environment, MAX_IN_FLIGHT, 1, 10_000),
+            api_keys=ApiKeys(read_keys(_text(environment, API_KEYS), _path(environment, API_KEYS_FILE))),
+            protect_all=_switch(environment, PROTECT_ALL),
+            request_log=_choice(environment, REQUEST_LOG, REQUEST_LOGS),
         )
 
 
 def _text(environment: Mapping[str, str], setting: Setting) -> str:
     return environment.get(setting.name) or setting.default
+
+
+def _path(environment: Mapping[str, str], setting: Setting) -> Path | None:
+    text = _text(environment, setting)
+    return Path(text) if text else None
+
+
+def _choice(environment: Mapping[str, str], setting: Setting, choices: tuple[str, ...]) -> str:
+    text = _text(environment, setting)
+    if text not in choices:
+        raise SettingError(setting.name, text, f"one of {', '.join(choices)}")
+    return text
 
 
 def _number(environment: Mapping[str, str], setting: Setting, minimum: int, maximum: int) -> int:

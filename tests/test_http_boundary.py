@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from churn.api_keys import ApiKeys
 from churn.api_models import ErrorResponse, Problem, RequestError
 from churn.http_boundary import Boundary, Limits, Page
 
@@ -39,7 +40,7 @@ async def bentoml(scope: Any, _: Any, send: Any) -> None:
 
 def boundary(answer: Callable[..., Any] = echo, **limits: Any) -> Boundary:
     pages = {"/docs.json": Page(b"{}", b"application/json")}
-    return Boundary(bentoml, {"/predict": answer}, pages, Limits(**limits))
+    return Boundary(bentoml, {"/predict": answer}, pages, Limits(**limits), ApiKeys([]))
 
 
 async def call(
@@ -195,3 +196,56 @@ def test_paths_and_methods(method: str, path: str, status: int, allow: bytes | N
 )
 def test_content_types(value: bytes, status: int) -> None:
     assert called(boundary(), headers=[(b"content-type", value)]).status == status
+
+
+KEYS = ApiKeys(["old-key-0123456789", "new-key-0123456789"])
+
+
+def guarded(*, protect_all: bool = False) -> Boundary:
+    return Boundary(
+        bentoml, {"/predict": echo}, {"/docs.json": Page(b"{}", b"x")}, Limits(), KEYS, protect_all=protect_all
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ((b"authorization", b"Bearer old-key-0123456789"), 200),
+        ((b"authorization", b"bearer  new-key-0123456789"), 200),
+        ((b"x-api-key", b"new-key-0123456789"), 200),
+        ((b"authorization", b"Basic new-key-0123456789"), 401),
+        ((b"authorization", b"Bearer new-key-012345678"), 401),
+        ((b"x-api-key", b""), 401),
+        ((b"x-api-key", b"\xff"), 401),
+        ((b"other", b"new-key-0123456789"), 401),
+    ],
+)
+def test_with_keys_only_who_has_one_is_let_in(header: tuple[bytes, bytes], status: int) -> None:
+    answered = called(guarded(), headers=[JSON, header])
+    assert answered.status == status
+    assert (b"www-authenticate" in answered.headers) == (status == 401)
+    assert b"key-0123456789" not in answered.body
+
+
+def test_with_keys_documents_are_closed_and_probes_open_unless_all_is_protected() -> None:
+    for path, status in (("/docs.json", 401), ("/schema.json", 401), ("/nothing", 401), ("/livez", 299)):
+        assert called(guarded(), path, "GET").status == status
+    assert called(guarded(protect_all=True), "/metrics", "GET").status == 401
+
+
+def test_every_request_is_recorded_once_under_a_bounded_name() -> None:
+    told: list[tuple[Any, ...]] = []
+    crowd: list[int] = []
+    app = Boundary(
+        bentoml,
+        {"/predict": echo},
+        {},
+        Limits(),
+        ApiKeys([]),
+        record=lambda path, status, seconds, request_id, refusal: told.append((path, status, refusal is None)),
+        crowd=crowd.append,
+    )
+    for path, method in (("/predict", "POST"), ("/predict", "GET"), ("/random-1", "GET"), ("/livez", "GET")):
+        called(app, path, method)
+    assert told == [("/predict", 200, True), ("/predict", 405, False), ("other", 404, False)]
+    assert crowd == [1, -1]

@@ -187,6 +187,40 @@ def test_what_operators_look_at_is_there(client: httpx.Client, path: str) -> Non
     assert client.get(path).status_code == 200
 
 
+def test_metrics_count_what_was_answered_and_random_paths_make_no_series(client: httpx.Client) -> None:
+    def value(series: str) -> float:
+        found = [line for line in client.get("/metrics").text.splitlines() if line.startswith(series + " ")]
+        return float(found[0].split()[-1]) if found else 0.0
+
+    series = {
+        'churn_requests_total{path="/predict",status="200"}': 1,
+        'churn_batch_size_sum{api="predict"}': 7,
+        'churn_refused_fields_total{field="songs_7d",reason="out_of_range"}': 1,
+        'churn_refused_fields_total{field="other",reason="unknown_field"}': 1,
+        'churn_requests_total{path="other",status="404"}': 20,
+    }
+    before = {name: value(name) for name in series}
+    client.post("/predict", json={"customers": customers(7)})
+    client.post("/predict", json={"customers": [example_customer() | {"songs_7d": -1, "x" * 50: 1}]})
+    for number in range(20):
+        client.get(f"/random-{number}")
+    assert {name: value(name) - before[name] for name in series} == series
+    text = client.get("/metrics").text
+    assert "random-" not in text
+    assert "churn_model_created_timestamp_seconds{" in text
+
+
+def test_with_keys_configured_only_who_has_one_is_answered(champion: ChampionModel, tmp_path: Path) -> None:
+    with serving(champion.environment | {"CHURN_API_KEYS": "a-key-of-the-shop-1"}, tmp_path) as served:
+        with served.client() as client:
+            body = {"customers": customers(1)}
+            assert client.post("/predict", json=body).status_code == 401
+            assert client.get("/livez").status_code == 200
+            key = {"authorization": "Bearer a-key-of-the-shop-1"}
+            assert client.post("/predict", json=body, headers=key).status_code == 200
+        assert "a-key-of-the-shop" not in served.output.read_text()
+
+
 def test_an_unusable_request_id_is_replaced(client: httpx.Client) -> None:
     given = ["x" * 65, "a b", 'a"b', ""]
     ids = [client.post("/predict", json={}, headers={"x-request-id": bad}).headers["x-request-id"] for bad in given]

@@ -1,0 +1,73 @@
+"""Prometheus metrics of the service; every label has a bounded set of values. Listed in `docs/api.md`.
+
+In a worker of BentoML the values of all workers add up in `/metrics`.
+"""
+
+from collections import Counter as Tally
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import Counter, Gauge, Histogram
+
+from churn.api_models import Problem
+from churn.contract import CONTRACT_VERSION, NAMES
+
+REQUESTS: Final = Counter("churn_requests", "Requests by path and status.", ["path", "status"])
+SECONDS: Final = Histogram(
+    "churn_request_seconds",
+    "Time from the request's headers to its answer.",
+    ["path"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+IN_FLIGHT: Final = Gauge("churn_requests_in_flight", "Requests being answered.", multiprocess_mode="livesum")
+PREDICTIONS: Final = Counter("churn_predictions", "Customers scored, by API and answer.", ["api", "will_churn"])
+BATCH_SIZE: Final = Histogram(
+    "churn_batch_size", "Customers in a request.", ["api"], buckets=(1, 2, 5, 10, 50, 100, 500, 1000, 5000, 10_000)
+)
+PROBABILITY: Final = Counter("churn_probability", "Customers scored, by probability from `bin` to 0.1 above.", ["bin"])
+REFUSED_FIELDS: Final = Counter(
+    "churn_refused_fields", "Problems found in refused requests, by field and reason.", ["field", "reason"]
+)
+LOG_FAILURES: Final = Counter("churn_log_failures", "Requests refused because they could not be logged.")
+MODEL: Final = Gauge(
+    "churn_model_created_timestamp_seconds",
+    "When the model that answers was made.",
+    ["model", "contract"],
+    multiprocess_mode="mostrecent",
+)
+
+METRICS: Final = (
+    *(REQUESTS, SECONDS, IN_FLIGHT, PREDICTIONS, BATCH_SIZE, PROBABILITY),
+    *(REFUSED_FIELDS, LOG_FAILURES, MODEL),
+)
+
+OTHER: Final = "other"
+_FIELDS: Final = frozenset({"customer_id", "as_of", "customers", "top_k", "what_would_help", *NAMES})
+_BINS: Final = [PROBABILITY.labels(f"{index / 10:.1f}") for index in range(10)]
+
+
+def count_predictions(api: str, probability: NDArray[np.float64], flagged: int) -> None:
+    """What one request was answered."""
+    BATCH_SIZE.labels(api).observe(len(probability))
+    if flagged:
+        PREDICTIONS.labels(api, "true").inc(flagged)
+    if flagged < len(probability):
+        PREDICTIONS.labels(api, "false").inc(len(probability) - flagged)
+    bins = np.minimum((probability * 10).astype(np.int64), 9)
+    for index, count in Tally(bins.tolist()).items():
+        _BINS[index].inc(count)
+
+
+def count_problems(problems: Iterable[Problem]) -> None:
+    """What one request was refused for; unknown field names are counted as one."""
+    for problem in problems:
+        last = problem.loc[-1] if problem.loc else OTHER
+        field = last if isinstance(last, str) and last in _FIELDS else OTHER
+        REFUSED_FIELDS.labels(field, problem.reason()).inc()
+
+
+def show_model(tag: str, created: float) -> None:
+    """Which model answers, and since when there is it, as seconds of the epoch."""
+    MODEL.labels(tag, CONTRACT_VERSION).set(created)
