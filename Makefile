@@ -101,6 +101,18 @@ bento: $(DEMO) ## build the bento of the champion
 serve: $(DEMO) ## serve the champion on PORT
 	$(BIN)/bentoml serve service:Churn --host $(HOST) --port $(PORT)
 
+.PHONY: image
+image: $(DEMO) ## build the OCI image of the champion (IMAGE, ENGINE) and its bill of materials
+	$(RUN) -m scripts.image --beside $(DATA)/images
+
+.PHONY: run-api
+run-api: $(DEMO) ## build the image and run a container of it on PORT until interrupted
+	@HOST=$(HOST) PORT=$(PORT) $(RUN) -m scripts.image --beside $(DATA)/images --run
+
+.PHONY: test-container
+test-container: $(DEV) ## build and run the image with a container engine; installs podman where there is none
+	$(RUN) -m pytest -m container tests/container
+
 .PHONY: report
 report: $(DEMO) ## the weekly drift report of what was served (WEEK=2018-W44; the newest without)
 	$(RUN) -m monitoring.report --log-dir $(CHURN_LOG_DIR) --reports $(REPORTS) $(if $(WEEK),--week $(WEEK))

@@ -13,7 +13,7 @@ from churn.command import run, say, show
 from churn.errors import ChurnError
 
 ROOT: Final = Path(__file__).parent.parent
-SOURCES: Final = ("bentofile.yaml", "service.py", "churn", "monitoring", "requirements")
+SOURCES: Final = ("bentofile.yaml", "service.py", "churn", "monitoring", "requirements", "deploy/image")
 
 
 class BuildError(ChurnError):
