@@ -17,7 +17,8 @@ from churn.errors import ChurnError, ModelStoreError, ReportError, SettingError
 from monitoring import at_risk, evidently_report
 from monitoring.drift import DriftSettings, decide
 from monitoring.index_page import page as index_page
-from monitoring.log_reader import ModelWeek, WeekLog, read_week, total
+from monitoring.log_lines import total
+from monitoring.log_reader import ModelWeek, WeekLog, read_week
 from monitoring.prediction_log import DEFAULT_FOLDER
 from monitoring.report_folder import AT_RISK, DRIFT, INDEX, SUMMARY, ReportFolder
 from monitoring.stored_models import Watched, champion_tag, watched

@@ -11,7 +11,8 @@ from churn.moments import iso
 from monitoring.column_summary import Population
 from monitoring.comparison import TestResult
 from monitoring.drift import CHURN_PROBABILITY, MONITORED, WILL_CHURN, DriftDecision
-from monitoring.log_reader import FileCounts, ModelWeek, total
+from monitoring.log_lines import FileCounts, total
+from monitoring.log_reader import ModelWeek
 from monitoring.week import Week
 
 SCHEMA: Final = 1
