@@ -21,6 +21,9 @@ CUSTOMERS ?= 1000
 DAYS ?= 150
 WORLD ?= baseline
 FORMAT ?= table
+TIME_LIMIT ?= 120
+MLFLOW_PORT ?= 5000
+REPETITIONS ?= 2000
 
 export BENTOML_DO_NOT_TRACK := true
 export DO_NOT_TRACK := 1
@@ -88,10 +91,22 @@ featurize: $(DEMO) ## the log to the training table and the newest features (EVE
 
 .PHONY: train
 train: featurize ## train, evaluate and store the forest (SEED; PROMOTE=1 makes it the champion)
-	$(RUN) -m training.train --data $(DATA) --seed $(SEED)
+	$(RUN) -m training.train --data $(DATA) --seed $(SEED) --card $(REPORTS)/model_card
+
+.PHONY: find_best_model
+find_best_model: $(DEV) featurize ## compare model families with AutoGluon (TIME_LIMIT in seconds)
+	$(RUN) -m training.select --data $(DATA) --report $(REPORTS)/selection --time-limit $(TIME_LIMIT) --seed $(SEED)
 
 .PHONY: all
-all: featurize train ## featurize and train
+all: featurize find_best_model train ## featurize, compare model families, train
+
+.PHONY: evaluate
+evaluate: train ## report the evaluation (PROTOCOL=whole-history puts the published protocol beside it)
+	$(RUN) -m training.evaluation_report --data $(DATA) --out $(REPORTS)/evaluation $(if $(TRUTH),--truth $(TRUTH))
+
+.PHONY: mlflow
+mlflow: $(DEV) ## open the MLflow pages of the runs
+	$(RUN) -m training.mlflow_pages --data $(DATA) --host $(HOST) --port $(MLFLOW_PORT)
 
 .PHONY: bento
 bento: $(DEMO) ## build the bento of the champion
@@ -116,6 +131,10 @@ test-container: $(DEV) ## build and run the image with a container engine; insta
 .PHONY: report
 report: $(DEMO) ## the weekly drift report of what was served (WEEK=2018-W44; the newest without)
 	$(RUN) -m monitoring.report --log-dir $(CHURN_LOG_DIR) --reports $(REPORTS) $(if $(WEEK),--week $(WEEK))
+
+.PHONY: bench-drift
+bench-drift: $(DEV) ## how often the drift alarm is right, with Evidently's defaults beside it (REPETITIONS)
+	$(RUN) -m load_tests.bench_drift --repetitions $(REPETITIONS)
 
 .PHONY: format
 format: $(DEV) ## format the code

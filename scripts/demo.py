@@ -31,6 +31,8 @@ LOG_DIR: Final = Path(os.environ.get("CHURN_LOG_DIR") or DATA / "predictions")
 READY_WITHIN_S: Final = 90
 MOST_AT_RISK: Final = 3
 REPORT_WITHOUT_ALARM, REPORT_WITH_ALARM = 0, 2
+QUICK: Final = ("--search", "off", "--no-gender-cost", "--no-tracking")
+"""A forest of the usual size instead of a search for the smallest; `make train` does all of it."""
 
 
 class DemoError(ChurnError):
@@ -40,9 +42,17 @@ class DemoError(ChurnError):
 def main() -> None:
     started = time.monotonic()
     step(1, "reading the log, computing features and labels")
-    command("training.featurize", "--data", str(DATA), "--format", "requests", *_given("LABEL", "--label"))
+    command(
+        "training.featurize",
+        "--data",
+        str(DATA),
+        "--format",
+        "requests",
+        *_given("LABEL", "--label"),
+        *_given("HORIZON_DAYS", "--horizon-days"),
+    )
     step(2, "training the forest, evaluating it on held-out customers, saving it to the model store")
-    command("training.train", "--data", str(DATA), "--promote", *_given("SEED", "--seed"))
+    command("training.train", "--data", str(DATA), "--promote", "--card", str(REPORTS / "model_card"), *QUICK)
     champion = read_champion(champion_path())
     step(3, "building the bento")
     bento = build()
