@@ -90,7 +90,7 @@ featurize: $(DEMO) ## the log to the training table and the newest features (EVE
 	$(RUN) -m training.featurize --data $(DATA) --label $(LABEL) --horizon-days $(HORIZON_DAYS) --format $(FORMAT)
 
 .PHONY: train
-train: featurize ## train, evaluate and store the forest (SEED; PROMOTE=1 makes it the champion)
+train: $(DEV) featurize ## train, evaluate and store the forest (SEED; PROMOTE=1 makes it the champion)
 	$(RUN) -m training.train --data $(DATA) --seed $(SEED) --card $(REPORTS)/model_card
 
 .PHONY: find_best_model
@@ -101,7 +101,7 @@ find_best_model: $(DEV) featurize ## compare model families with AutoGluon (TIME
 all: featurize find_best_model train ## featurize, compare model families, train
 
 .PHONY: evaluate
-evaluate: train ## report the evaluation (PROTOCOL=whole-history puts the published protocol beside it)
+evaluate: $(DEV) $(if $(and $(if $(EVENTS),,1),$(wildcard $(DATA)/training.parquet)),,train) ## report the evaluation (PROTOCOL=whole-history puts the published protocol beside it)
 	$(RUN) -m training.evaluation_report --data $(DATA) --out $(REPORTS)/evaluation $(if $(TRUTH),--truth $(TRUTH))
 
 .PHONY: mlflow
