@@ -18,7 +18,7 @@ from churn.scoring import Encoder
 
 REASONS: Final = 3
 HEADER: Final = ("customer_id", "churn_probability", *(f"reason_{number}" for number in range(1, REASONS + 1)))
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 _BLOCK: Final = 2_000
 
 

@@ -90,8 +90,10 @@ def newest_as_of(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], s
     """The newest `as_of` of a prediction in these files, UTC epoch milliseconds; None without one."""
 
     def run(files: Sequence[_Readable]) -> int | None:
+        whole = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in _NEEDED if name in _HEAD)
         sql = (
-            f"SELECT max({_milliseconds('as_of')}) FROM ({_lines(files, _HEAD)}) WHERE api = 'predict' AND contract = ?"  # noqa: S608  # names are quoted
+            f"SELECT max({_milliseconds('as_of')}) FROM ({_lines(files, _HEAD)}) "  # noqa: S608  # names are quoted
+            f"WHERE schema::VARCHAR = '{SCHEMA}' AND api = 'predict' AND contract = ? AND {whole}"
         )
         found: int | None = connection.execute(sql, [CONTRACT_VERSION]).fetchall()[0][0]
         return found

@@ -1,0 +1,97 @@
+"""A week's folder is replaced as a whole, whoever looks and however many write."""
+
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from churn.errors import ReportError
+from monitoring import report_folder
+from monitoring.report_folder import AT_RISK, DRIFT, SUMMARY, ReportFolder
+from monitoring.week import Week
+
+WEEK = Week.parse("2018-W44")
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> ReportFolder:
+    return ReportFolder(tmp_path / "reports")
+
+
+def version(number: int) -> dict[str, bytes]:
+    return {DRIFT: f"page {number}".encode(), SUMMARY: f'{{"number": {number}}}'.encode(), AT_RISK: b"ids"}
+
+
+def test_a_second_run_replaces_all_of_the_first(reports: ReportFolder) -> None:
+    reports.replace_week(WEEK, version(1) | {"drift-old.html": b"gone with the next run"})
+    folder = reports.replace_week(WEEK, version(2))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == version(2)
+    assert [path.name for path in reports.path.iterdir()] == ["2018-W44"]
+
+
+def test_the_list_of_customers_is_for_its_owner_only(reports: ReportFolder) -> None:
+    folder = reports.replace_week(WEEK, version(1))
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert modes == {DRIFT: 0o644, SUMMARY: 0o644, AT_RISK: 0o600}
+
+
+def test_a_run_that_fails_leaves_the_last_good_report(reports: ReportFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    reports.replace_week(WEEK, version(1))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(report_folder, "_write", full)
+    with pytest.raises(ReportError, match="No space left on device"):
+        reports.replace_week(WEEK, version(2))
+    assert {path.name: path.read_bytes() for path in reports.week(WEEK).iterdir()} == version(1)
+    assert [path.name for path in reports.path.iterdir()] == ["2018-W44"]
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_two_at_once_leave_one_whole_report(
+    reports: ReportFolder, monkeypatch: pytest.MonkeyPatch, atomic: bool
+) -> None:
+    if not atomic:
+        monkeypatch.setattr(report_folder, "_exchanged", lambda *_: False)
+
+    def write(number: int) -> None:
+        for _ in range(20):
+            reports.replace_week(WEEK, version(number))
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in (1, 2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    found = {path.name: path.read_bytes() for path in reports.week(WEEK).iterdir()}
+    assert found in (version(1), version(2))
+    assert [path.name for path in reports.path.iterdir()] == ["2018-W44"]
+
+
+def test_a_reader_never_finds_the_week_missing(reports: ReportFolder) -> None:
+    reports.replace_week(WEEK, version(0))
+    missed, done = [], threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            if not reports.week(WEEK).exists():
+                missed.append(1)
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    for number in range(50):
+        reports.replace_week(WEEK, version(number))
+    done.set()
+    reader.join()
+    assert not missed
+
+
+def test_what_is_no_report_is_not_taken_for_one(reports: ReportFolder) -> None:
+    reports.replace_week(WEEK, version(7))
+    for name, content in {"notes": "{}", "2018-W45": "not JSON"}.items():
+        (reports.path / name).mkdir()
+        (reports.path / name / SUMMARY).write_text(content)
+    (reports.path / "2018-W46").mkdir()
+    assert reports.summaries() == {WEEK: {"number": 7}}
