@@ -1,0 +1,49 @@
+"""The load of a working day: 80 % single predictions, 15 % batches of 100, 5 % explanations.
+
+Run by Locust: `locust -f load_tests/locustfile.py --headless --host http://localhost:3000
+--users 16 --run-time 30s --html report.html`. It exits with 1 when any answer was an error.
+"""
+
+# mypy: disable-error-code="untyped-decorator"
+# Locust's decorators carry no types.
+
+import os
+import random
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Final
+
+from locust import FastHttpUser, constant, task
+
+from load_tests.customers import draw
+
+SEED: Final = int(os.environ.get("SEED") or 7)
+BATCH: Final = 100
+
+
+class Backend(FastHttpUser):  # type: ignore[misc]  # Locust ships no types
+    """A backend team's process."""
+
+    wait_time = constant(0)
+    _customers: Iterator[dict[str, Any]]
+
+    def on_start(self) -> None:
+        self._customers = draw(random.Random(SEED))
+        key = os.environ.get("CHURN_API_KEY")
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+
+    @task(80)
+    def predict_one(self) -> None:
+        self._post("/predict", 1, "predict 1")
+
+    @task(15)
+    def predict_batch(self) -> None:
+        self._post("/predict", BATCH, f"predict {BATCH}")
+
+    @task(5)
+    def explain_one(self) -> None:
+        self._post("/explain", 1, "explain 1")
+
+    def _post(self, path: str, count: int, name: str) -> None:
+        body = {"customers": list(islice(self._customers, count))}
+        self.client.post(path, json=body, headers=self._headers, name=name)

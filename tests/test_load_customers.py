@@ -1,0 +1,18 @@
+"""The customers of the load test: all of them valid, so that a refusal is the service's fault."""
+
+import json
+import random
+from datetime import UTC, datetime
+from itertools import islice
+
+import numpy as np
+
+from churn.requests import parse_predict
+from load_tests.customers import draw
+
+
+def test_every_drawn_customer_is_accepted_and_they_differ() -> None:
+    drawn = list(islice(draw(random.Random(1)), 2_000))
+    batch = parse_predict(json.dumps({"customers": drawn}).encode(), datetime(2018, 11, 2, tzinfo=UTC))
+    assert len(batch) == 2_000
+    assert len(np.unique(batch.numbers, axis=0)) > 1_900
