@@ -265,6 +265,7 @@ def keep_evaluation(trained: Trained, folder: DataFolder) -> None:
     folder.write_table(HELD_OUT, trained.held_out)
     found = trained.evaluation.to_dict() | {
         "fingerprint": fingerprint(trained.table),
+        "seed": trained.settings.seed,
         "forest": {name: getattr(trained.settings.forest, name) for name in ("trees", "depth", "leaf")},
         "policy": policy_facts(trained),
     }
