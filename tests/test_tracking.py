@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from churn.artifact import Champion
 from training import tracking
 from training.mlflow_place import TrackingError, check_answers, tracking_uri, without_password
+from training.store import Decision
 from training.tracking import (
     RUN_LABEL,
     MlflowRun,
@@ -26,6 +28,7 @@ from training.tracking import (
 )
 from training.train import Trained
 
+MODEL = Champion("churn:abc", "f" * 64)
 SETTINGS = ("MLFLOW", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME")
 
 
@@ -75,7 +78,7 @@ def test_a_training_run_is_kept_in_the_data_folder(tmp_path: Path, trained: Trai
     with tracked("train", tmp_path, True, said.append) as run:
         assert run.id is not None
         record_manifest(run, manifest)
-        record_model(run, {"bentoml_model": "churn:abc"}, card, said.append)
+        record_model(run, MODEL, Decision(True, "no champion yet"), card, said.append)
     kept = client(tmp_path).get_run(run.id)
     assert kept.info.status == "FINISHED"
     assert kept.info.run_name == "train"
@@ -84,6 +87,7 @@ def test_a_training_run_is_kept_in_the_data_folder(tmp_path: Path, trained: Trai
     auc = trained.evaluation.figures["auc"]
     assert [kept.data.metrics[name] for name in ("auc", "auc_low", "auc_high")] == [auc.value, auc.low, auc.high]
     assert kept.data.tags["bentoml_model"] == "churn:abc"
+    assert kept.data.tags["champion"] == "true"
     assert kept.data.tags["code.dirty"] in {"true", "false"}
     files = client(tmp_path).list_artifacts(run.id, "model_card")
     assert [file.path for file in files] == ["model_card/model_card.html"]
@@ -192,7 +196,7 @@ def test_a_refusal_after_the_model_was_stored_is_a_warning(tmp_path: Path) -> No
 
     said: list[str] = []
     run = MlflowRun(Gone(), "http://tracking.example", "1")
-    record_model(run, {"bentoml_model": "churn:abc"}, tmp_path, said.append)
+    record_model(run, MODEL, Decision(True, "no champion yet"), tmp_path, said.append)
     assert len(said) == 1
     assert said[0].startswith("warning: the model is stored")
     assert "gone" in said[0]

@@ -15,9 +15,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from churn.artifact import Champion
 from training.code_version import code_version
 from training.evaluate import Figure
 from training.mlflow_place import TrackingError, check_answers, refusals, tracking_uri, without_password
+from training.store import Decision
 
 FILES: Final = "mlflow-files"
 EXPERIMENT: Final = "churn"
@@ -206,19 +208,24 @@ def record_manifest(tracked_run: Run, manifest: Mapping[str, Any]) -> None:
         tracked_run: of the training.
         manifest: the fields of `churn.artifact.Manifest` that training knows.
     """
-    tracked_run.parameters({**manifest["training"], "policy": manifest["policy"]["name"]})
+    training = manifest["training"]
+    search = {name: value for name, value in (training.get("search") or {}).items() if name not in {"curve", "by_fold"}}
+    tracked_run.parameters({**training, "search": search, "policy": manifest["policy"]["name"]})
     metrics = manifest["metrics"]
     counts = {name: float(metrics[name]) for name in ("rows", "customers", "churners")}
     tracked_run.metrics(with_bounds(metrics["figures"]) | counts | {"threshold": manifest["threshold"]})
 
 
-def record_model(tracked_run: Run, model: Mapping[str, str], card: Path, progress: Callable[[str], None]) -> None:
+def record_model(
+    tracked_run: Run, model: Champion, decision: Decision, card: Path, progress: Callable[[str], None]
+) -> None:
     """Let the run point to the model that was stored, and keep its card.
 
     The model is good without it: a refusal is a warning.
     """
+    tags = {"bentoml_model": model.tag, "model_sha256": model.sha256}
     try:
-        tracked_run.tags(model)
+        tracked_run.tags(tags | {"champion": str(decision.promote).lower(), "promotion": decision.reason})
         tracked_run.folder(card, "model_card")
     except TrackingError as error:
         progress(f"warning: the model is stored, but its run does not point to it: {error}")

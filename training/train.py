@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,15 +20,18 @@ from churn.errors import SettingError
 from churn.explaining import Explainer
 from churn.moments import iso
 from churn.scoring import NULL_VALUE, calibrated
+from training.code_version import code_version
 from training.dataset import LABEL, fingerprint
 from training.evaluate import Evaluation, cross_fitted, evaluate
 from training.fit import FittedForest, ForestSettings, Scored, calibrate, fit, scored
 from training.folder import DataFolder, parquet_bytes
 from training.intervals import cluster_weights, percentile
+from training.model_card import card, gender_cost, write_card
 from training.policy import POLICIES, Choice, PolicySettings, check, choose, net_value
 from training.search import Forests, SearchSettings, search_forests
 from training.split import FOLDS, ORIGINS, Split, customer_folds, everything, split
 from training.store import Decision, promote, save
+from training.tracking import labels_of, record_manifest, record_model, tracked
 
 REFERENCE_ROWS: Final = 20_000
 HELD_OUT: Final = "held_out.parquet"
@@ -251,10 +254,16 @@ def _provenance(trained: Trained, facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def store(trained: Trained, facts: dict[str, Any], pointer: Path, forced: bool) -> tuple[Champion, Decision]:
+def store(
+    trained: Trained, facts: dict[str, Any], pointer: Path, forced: bool, more_labels: Mapping[str, str] | None = None
+) -> tuple[Champion, Decision]:
     """Save the model and, where it is to be champion, point to it."""
     manifest = trained.manifest(facts)
-    labels = {"label": trained.settings.label, "fingerprint": manifest["training"]["fingerprint"][:12]}
+    labels = {
+        "label": trained.settings.label,
+        "fingerprint": manifest["training"]["fingerprint"][:12],
+        **(more_labels or {}),
+    }
     versions = {name: version(name) for name in ("onnx", "onnxruntime")}
     challenger = save(manifest, trained.files(), labels, versions)
     return challenger, promote(pointer, challenger, forced)
@@ -276,11 +285,20 @@ def main() -> None:
     arguments = _arguments()
     folder = DataFolder(arguments.data)
     table, facts = folder.training_table(), folder.facts()
-    trained = train(table, settings_from(arguments, facts), say)
-    model, decision = store(trained, facts, champion_path(), arguments.promote)
-    keep_evaluation(trained, folder)
+    settings = settings_from(arguments, facts)
+    with tracked("train", arguments.data, arguments.tracking, say) as tracked_run:
+        trained = train(table, settings, say)
+        manifest = trained.manifest(facts)
+        cost = gender_cost(trained, say) if arguments.gender_cost else None
+        made = card(trained, manifest, code_version(), tracked_run.id, cost, say)
+        record_manifest(tracked_run, manifest)
+        model, decision = store(trained, facts, champion_path(), arguments.promote, labels_of(tracked_run))
+        keep_evaluation(trained, folder)
+        page = write_card(made, model, arguments.card / model.tag.split(":")[1])
+        record_model(tracked_run, model, decision, page, say)
     for line in summary(trained, model, decision):
         show(line)
+    show(f"model card in {page}")
 
 
 def summary(trained: Trained, model: Champion, decision: Decision) -> list[str]:
@@ -336,6 +354,14 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder that `make featurize` wrote to")
     parser.add_argument("--promote", action="store_true", default=os.environ.get("PROMOTE") == "1")
+    parser.add_argument("--card", type=Path, default=Path("reports/model_card"), help="folder of the model cards")
+    parser.add_argument("--no-tracking", dest="tracking", action="store_false", help="log nothing to MLflow")
+    parser.add_argument(
+        "--gender-cost",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="fit the held-out forests without gender too, to say what leaving it out costs",
+    )
     # Each can also be set as a make or environment variable: --target-precision is TARGET_PRECISION.
     settings: tuple[tuple[str, type, Any, str], ...] = (
         ("seed", int, default.seed, "of every draw"),
