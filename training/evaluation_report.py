@@ -93,12 +93,12 @@ def point_in_time_section(found: Mapping[str, Any]) -> Section:
         "Point in time: this model",
         (
             (
-                f"Held out: {found['rows']} rows of {found['customers']} customers, {found['churners']} of whom churned, "
-                f"at {', '.join(found['dates'])}; {found['split']}."
+                f"Held out: {found['rows']} rows of {found['customers']} customers, {found['churners']} of whom "
+                f"churned, at {', '.join(found['dates'])}; {found['split']}."
             ),
             (
-                "Intervals (95 %) count a customer once, with all rows: bootstrap over customers; precision and recall by "
-                "Wilson's formula with the effective number of customers."
+                "Intervals (95 %) count a customer once, with all rows: bootstrap over customers; precision and recall "
+                "by Wilson's formula with the effective number of customers."
             ),
         ),
         tuple(found["warnings"]),
@@ -168,14 +168,16 @@ def published_section(found: Published) -> Section:
         "Whole history: the published predecessor's protocol, for comparison only",
         (
             (
-                f"One row per customer, everything up to the last event; label: a trigger action, then silence for more "
-                f"than {SILENCE_DAYS} days before the log's newest event: {one.churners} of {one.customers} customers. "
-                f"{one.splits} random splits; in each {one.test_customers} customers are tested, {one.test_churners:.1f} "
-                f"of whom left. The range is where 95 % of the single test sets lie."
+                f"One row per customer, everything up to the last event; label: a trigger action, then silence for "
+                f"more than {SILENCE_DAYS} days before the log's newest event: {one.churners} of "
+                f"{one.customers} customers. "
+                f"{one.splits} random splits; in each {one.test_customers} customers are tested, "
+                f"{one.test_churners:.1f} of whom left. The range is where 95 % of the single test sets lie."
             ),
             (
                 f"One test set says little: without the observed time span, a single split gives an AUC from "
-                f"{auc_draws.low:.2f} to {auc_draws.high:.2f}. The {PUBLISHED_AUC} that was published is one such draw."
+                f"{auc_draws.low:.2f} to {auc_draws.high:.2f}. The {PUBLISHED_AUC} that was "
+                "published rests on one such test set."
             ),
             found.sentence(),
         ),
