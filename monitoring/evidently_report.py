@@ -43,19 +43,26 @@ class Page:
     facts: Sequence[tuple[str, str]]
 
 
-def render(reference: pd.DataFrame, current: pd.DataFrame, decision: DriftDecision, page: Page) -> bytes:
+def render(
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    decision: DriftDecision,
+    page: Page,
+    features: Sequence[Feature] = MONITORED,
+) -> bytes:
     """The report as one HTML page that needs no other file and no network.
 
     Args:
-        reference: the columns of `monitoring.drift.MONITORED`, one row per customer.
+        reference: one row per customer.
         current: the same.
         decision: made on all rows; the frames may be samples.
         page: what stands above Evidently's part.
+        features: the columns to draw.
 
     Raises:
         ReportError: Evidently cannot render what is left.
     """
-    shown = [_drawable_as(feature, reference, current) for feature in MONITORED]
+    shown = [_drawable_as(feature, reference, current) for feature in features]
     sides = [drawn(reference, current, feature) for feature in shown]
     before = pd.DataFrame({feature.name: side[0] for feature, side in zip(shown, sides, strict=True)})
     after = pd.DataFrame({feature.name: side[1] for feature, side in zip(shown, sides, strict=True)})
@@ -140,7 +147,8 @@ def _evidently(before: pd.DataFrame, after: pd.DataFrame, shown: Sequence[Featur
         include_tests=True,
     )
     sides = (Dataset.from_pandas(frame, data_definition=definition) for frame in (after, before))
-    snapshot = report.run(*sides)
+    with np.errstate(invalid="ignore", divide="ignore"):  # a constant column has no density
+        snapshot = report.run(*sides)
     with tempfile.TemporaryDirectory(prefix="churn-render-") as folder:
         path = Path(folder, "drift.html")
         snapshot.save_html(str(path))  # it writes nothing, and says nothing, when given a Path
