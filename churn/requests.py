@@ -1,7 +1,7 @@
 """A request's bytes to validated customers, column by column; or to an error that names row and field.
 
 What is valid is said by the contract alone (`churn.contract.Customer`, a Pydantic model). A
-batch is first checked by columns, several times faster; only where that finds something does
+batch is first checked by columns, which is faster; only where that finds something does
 Pydantic look at the rows, and names what is wrong. A test holds that both accept the same.
 """
 
