@@ -1,5 +1,6 @@
 """AutoGluon's models and the forest meet on the rows that training holds out, and nothing else gets in."""
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     here.mkdir()
     there.mkdir()
     monkeypatch.chdir(here)
-    monkeypatch.setattr(automl.tempfile, "tempdir", str(there))
+    monkeypatch.setattr(tempfile, "tempdir", str(there))
     return tmp_path
 
 
