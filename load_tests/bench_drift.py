@@ -20,7 +20,16 @@ import numpy as np
 import numpy.typing as npt
 
 from churn.contract import BY_NAME, Feature
-from load_tests.drift_worlds import CELLS, CONTRACT, FURTHER_CELLS, REFERENCE_ROWS, THIRTY_FIVE, Cell, World
+from load_tests.drift_worlds import (
+    CELLS,
+    CONTRACT,
+    FURTHER_CELLS,
+    REFERENCE_ROWS,
+    THIRTY_FIVE,
+    Cell,
+    World,
+    unchanged_column,
+)
 from load_tests.error_rates import Rates, exact_interval, measured, populations
 from load_tests.evidently_defaults import installed_scores, scores
 from monitoring.comparison import Drawing, Gates, compare
@@ -65,13 +74,12 @@ class TailJob:
 
     def run(self) -> dict[str, list[float]]:
         """The p-values of each test."""
-        feature, world = BY_NAME[self.feature], World((BY_NAME[self.feature],))
+        feature = BY_NAME[self.feature]
         found: dict[str, list[float]] = {}
         for repetition in self.repetitions:
             generator = np.random.default_rng([repetition, self.rows])
-            reference, current = (world.population(rows, generator) for rows in (REFERENCE_ROWS, self.rows))
-            samples = reference.columns[self.feature], current.columns[self.feature]
-            for test in compare(feature, *samples, Gates(), Drawing(seed=repetition)):
+            samples = [unchanged_column(feature, rows, generator) for rows in (REFERENCE_ROWS, self.rows)]
+            for test in compare(feature, samples[0], samples[1], Gates(), Drawing(seed=repetition)):
                 found.setdefault(test.test, []).append(test.p or 0.0)
         return found
 
@@ -162,7 +170,7 @@ def timing(rows: int) -> str:
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench-drift", description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--repetitions", type=int, default=2_000, help="reports a cell (default 2,000)")
+    parser.add_argument("--repetitions", type=int, default=2_000, help="reports a cell (default 2,000); 0 for none")
     parser.add_argument("--tail-repetitions", type=int, default=20_000, help="tests a p-value table line; 0 for none")
     parser.add_argument("--features", type=int, choices=sorted(FAMILIES), help="one size of report only")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one a core)")
@@ -174,8 +182,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     given = _arguments(arguments)
     broken: list[Rates] = []
+    sizes = [given.features] if given.features else sorted(FAMILIES)
     with ProcessPoolExecutor(given.workers) as pool:
-        for features in [given.features] if given.features else sorted(FAMILIES):
+        for features in sizes if given.repetitions else []:
             check_evidently(FAMILIES[features])
             print(f"\n{features} features, {given.repetitions:,} repetitions:\n\n{RATE_HEADER}", flush=True)
             for rates in rates_of(pool, features, given.repetitions):

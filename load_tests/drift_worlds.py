@@ -91,21 +91,34 @@ class World:
             if feature.measure not in shared:
                 shared[feature.measure] = common + _noise(rows, generator) * MEASURE_WEIGHT
             latent = shared[feature.measure] + _noise(rows, generator) * OWN_WEIGHT
-            columns[feature.name] = self._summary(feature, latent, generator)
+            columns[feature.name] = self._column(feature, latent, generator)
         return Population(rows, columns)
 
-    def _summary(self, feature: Feature, latent: Noise, generator: np.random.Generator) -> ColumnSummary:
+    def _column(self, feature: Feature, latent: Noise, generator: np.random.Generator) -> ColumnSummary:
         change = self.change if self.change.feature == feature.name else Change(feature.name)
-        cells = _cells(latent * np.float32(change.scale) + np.float32(change.shift))
-        rate = (USUAL_NULLS if feature.nullable else 0.0) + change.nulls
-        held = generator.binomial(cells, 1 - rate) if rate else cells
-        nulls = len(latent) - int(held.sum())
-        if feature.is_category:
-            return _category(feature, held, nulls, change)
-        values, place = _axis(feature)
-        counts = np.bincount(place, held, len(values)).astype(np.int64)
-        kept = counts > 0
-        return ColumnSummary(feature, len(latent), nulls, numbers=values[kept], counts=counts[kept])
+        return _summary(
+            feature, _cells(latent * np.float32(change.scale) + np.float32(change.shift)), generator, change
+        )
+
+
+def unchanged_column(feature: Feature, rows: int, generator: np.random.Generator) -> ColumnSummary:
+    """One column of an unchanged world, drawn as counts: microseconds, however many rows."""
+    halfway = (LATENT[1:] + LATENT[:-1]) / 2
+    shares = np.diff(special.ndtr(halfway), prepend=0.0, append=1.0)
+    return _summary(feature, generator.multinomial(rows, shares), generator, Change(feature.name))
+
+
+def _summary(feature: Feature, cells: IntArray, generator: np.random.Generator, change: Change) -> ColumnSummary:
+    rate = (USUAL_NULLS if feature.nullable else 0.0) + change.nulls
+    held = generator.binomial(cells, 1 - rate) if rate else cells
+    rows = int(cells.sum())
+    nulls = rows - int(held.sum())
+    if feature.is_category:
+        return _category(feature, held, nulls, change)
+    values, place = _axis(feature)
+    counts = np.bincount(place, held, len(values)).astype(np.int64)
+    kept = counts > 0
+    return ColumnSummary(feature, rows, nulls, numbers=values[kept], counts=counts[kept])
 
 
 def _noise(rows: int, generator: np.random.Generator) -> Noise:
