@@ -96,7 +96,7 @@ def history(events: Table, until: int | None = None) -> pd.DataFrame:
         **{name: (seen.page == PAGES[name]).sum() for name in TOTALS},
         **last,
         artists=seen.artist.nunique(where=songs),
-        listening_ms=seen.length_ms.sum(where=songs),
+        listening_ms=seen.length_ms.sum(where=songs).fill_null(0).cast("int64"),
         first_ts=seen.ts.min(),
         last_ts=seen.ts.max(),
         registration=seen.registration.max(),
@@ -111,7 +111,7 @@ def history(events: Table, until: int | None = None) -> pd.DataFrame:
 
 def _shaped(frame: pd.DataFrame) -> pd.DataFrame:
     derived = frame.assign(
-        listening_minutes=frame.listening_ms.fillna(0) / MINUTE_MS,
+        listening_minutes=frame.listening_ms / MINUTE_MS,
         songs_per_session=frame.songs / frame.sessions,
         session_minutes=frame.session_ms / frame.sessions / MINUTE_MS,
         tenure_days=(frame.last_ts - frame.registration) / DAY_MS,
