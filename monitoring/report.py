@@ -14,19 +14,21 @@ from typing import Any, Final
 from churn.artifact import replace_file
 from churn.command import run, say, show
 from churn.errors import ChurnError, ModelStoreError, ReportError, SettingError
-from monitoring import at_risk, evidently_report
-from monitoring.drift import DriftSettings, decide
+from monitoring import at_risk, column_store, evidently_report, segments
+from monitoring.column_summary import Population, rounding_step
+from monitoring.drift import OUTPUTS, DriftSettings, Ranking, decide, rank
 from monitoring.index_page import page as index_page
 from monitoring.log_lines import total
 from monitoring.log_reader import ModelWeek, WeekLog, read_week
 from monitoring.prediction_log import DEFAULT_FOLDER
-from monitoring.report_folder import AT_RISK, DRIFT, INDEX, SUMMARY, ReportFolder
+from monitoring.report_folder import AT_RISK, COLUMNS, DRIFT, INDEX, SUMMARY, ReportFolder
 from monitoring.stored_models import Watched, champion_tag, watched
 from monitoring.summary import ModelReport, summary, to_json
 from monitoring.week import Week, day
 
 DRIFT_STATUS: Final = 2
 DEFAULT_REPORTS: Final = Path("reports")
+PREVIOUS: Final = "previous week"
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def make(log: Path, reports: ReportFolder, settings: ReportSettings) -> dict[str
     with read_week(log, settings.week) as week:
         for line in _told(week):
             say(line)
-        files, content = _report(week, settings)
+        files, content = _report(week, settings, reports.read(week.week.previous, COLUMNS))
     reports.replace_week(week.week, files)
     replace_file(reports.path / INDEX, index_page(reports.summaries()))
     return content
@@ -70,8 +72,8 @@ def _told(week: WeekLog) -> Iterator[str]:
         yield f"{model.model}: {model.predictions:,} predictions of {model.customers:,} customers"
 
 
-def _report(week: WeekLog, settings: ReportSettings) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """The files of the week's folder, and the summary."""
+def _report(week: WeekLog, settings: ReportSettings, previous: bytes | None) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The files of the week's folder, and the summary; `previous` is what the week before left."""
     found, refused = _models(week.models)
     order = _headline_first([model for model in week.models if model.model in found], week.week, refused, settings)
     files: dict[str, bytes] = {}
@@ -84,7 +86,11 @@ def _report(week: WeekLog, settings: ReportSettings) -> tuple[dict[str, bytes], 
     customers = _at_risk(week, found, settings.at_risk)
     files[AT_RISK] = at_risk.table(customers)
     counted = {"flagged": week.flagged(), "listed": len(customers)}
-    content = summary(week.week, reports[0], reports, week.counts, counted)
+    headline = found[order[0].model]
+    assert reports[0].current is not None
+    ranking = _ranking(week, headline, reports[0].current, previous, settings)
+    files[COLUMNS] = column_store.to_bytes(reports[0].current, headline.model.tag)
+    content = summary(week.week, reports[0], reports, week.counts, counted, ranking)
     files[SUMMARY] = to_json(content)
     return files, content
 
@@ -130,6 +136,30 @@ def _model_report(
         evidently_report.Page(f"Week {week.week}: {decision.verdict}", _facts(report)),
     )
     return report, html
+
+
+def _ranking(
+    week: WeekLog, headline: Watched, current: Population, previous: bytes | None, settings: ReportSettings
+) -> Ranking:
+    """Where the change is, and since when: segments on a sample, and the week before on all rows."""
+    say(f"{headline.model.tag}: comparing segments and the week before")
+    sample = week.sample(headline.model.tag, segments.SAMPLE_ROWS, settings.seed)
+    compared = segments.comparisons(headline.reference, sample)
+    before = None if previous is None else column_store.from_bytes(previous)
+    if before is not None:
+        compared[PREVIOUS] = (_previous(*before, headline), current)
+    return rank(compared, settings=settings.drift, importance=headline.model.manifest.importance)
+
+
+def _previous(model: str, population: Population, headline: Watched) -> Population:
+    """The week before, rounded as this one; what another model made of the features is not comparable."""
+    outputs = set() if model == headline.model.tag else {feature.name for feature in OUTPUTS}
+    columns = {
+        name: column.rounded(rounding_step(headline.population.columns[name]))
+        for name, column in population.columns.items()
+        if name not in outputs
+    }
+    return Population(population.rows, columns)
 
 
 def _facts(report: ModelReport) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ from monitoring.week import Week
 DRIFT: Final = "drift.html"
 SUMMARY: Final = "summary.json"
 AT_RISK: Final = "at_risk.csv"
+COLUMNS: Final = "columns.parquet"
 INDEX: Final = "index.html"
 PRIVATE: Final = frozenset({AT_RISK})
 """Files with customer ids: mode 0600."""
@@ -57,6 +58,13 @@ class ReportFolder:
             finally:
                 shutil.rmtree(fresh, ignore_errors=True)
         return target
+
+    def read(self, week: Week, name: str) -> bytes | None:
+        """One file of a week's report; None when there is none."""
+        try:
+            return (self.week(week) / name).read_bytes()
+        except FileNotFoundError:
+            return None
 
     def summaries(self) -> dict[Week, dict[str, Any]]:
         """What each week's `summary.json` says, by week; a folder without one is not a report."""

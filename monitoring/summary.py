@@ -10,10 +10,13 @@ from churn.contract import CONTRACT_VERSION
 from churn.moments import iso
 from monitoring.column_summary import Population
 from monitoring.comparison import TestResult
-from monitoring.drift import CHURN_PROBABILITY, MONITORED, WILL_CHURN, DriftDecision
+from monitoring.drift import CHURN_PROBABILITY, MONITORED, WILL_CHURN, DriftDecision, RankedTest, Ranking, onset
 from monitoring.log_lines import FileCounts, total
 from monitoring.log_reader import ModelWeek
 from monitoring.week import Week
+
+RANKED: Final = 20
+"""As many drifted features of segments and the week before are listed."""
 
 SCHEMA: Final = 1
 """Of `summary.json`: grows when a field changes its meaning or goes; new fields may come."""
@@ -41,6 +44,7 @@ def summary(
     models: Sequence[ModelReport],
     counts: Sequence[FileCounts],
     at_risk: Mapping[str, int],
+    ranking: Ranking,
 ) -> dict[str, Any]:
     """Everything in it is documented in docs/monitoring.md."""
     decision = headline.decision
@@ -59,6 +63,8 @@ def summary(
         "false_alarm_rate": decision.false_alarm_rate,
         "tests": decision.family,
         "features": [feature_entry(decision, feature.name) for feature in MONITORED],
+        "onset": onset(decision, ranking),
+        **_ranked(ranking),
         "models": [_of_model(report) for report in models],
         "at_risk": dict(at_risk),
         "log": _log(counts),
@@ -122,6 +128,21 @@ def _figures(test: TestResult) -> dict[str, Any]:
         "importance": test.importance,
         "sentence": test.reason,
     }
+
+
+def _ranked(ranking: Ranking) -> dict[str, Any]:
+    """Where to look: each drifted feature of a comparison by the test that says most."""
+    first: dict[tuple[str, str], RankedTest] = {}
+    for test in ranking.tests:
+        if test.result.drifted:
+            first.setdefault((test.comparison, test.result.feature), test)
+    listed = [
+        {"comparison": test.comparison, "feature": test.result.feature, "test": test.result.test}
+        | _figures(test.result)
+        for test in list(first.values())[:RANKED]
+    ]
+    compared = list(dict.fromkeys(test.comparison for test in ranking.tests))
+    return {"compared": compared, "too_few": list(ranking.too_few), "ranking": listed}
 
 
 def _log(counts: Sequence[FileCounts]) -> dict[str, Any]:

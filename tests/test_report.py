@@ -19,7 +19,7 @@ from churn.scoring import Scorer
 from monitoring import evidently_report, report
 from monitoring.drift import MONITORED
 from monitoring.report import ReportSettings, make
-from monitoring.report_folder import AT_RISK, DRIFT, INDEX, SUMMARY, ReportFolder
+from monitoring.report_folder import AT_RISK, COLUMNS, DRIFT, INDEX, SUMMARY, ReportFolder
 from monitoring.week import Week
 from tests.conftest import ChampionModel
 from tests.predictions import THURSDAY, log_predictions, week_of_customers
@@ -76,7 +76,7 @@ def test_an_unchanged_week_is_reported_without_alarm(logged: Callable[..., Path]
     assert content["reference"]["rows"] == 200
     assert [entry["feature"] for entry in content["features"]] == [feature.name for feature in MONITORED]
     assert summary_of(reports) == content
-    assert sorted(path.name for path in reports.week(WEEK).iterdir()) == [AT_RISK, DRIFT, SUMMARY]
+    assert sorted(path.name for path in reports.week(WEEK).iterdir()) == [AT_RISK, COLUMNS, DRIFT, SUMMARY]
 
 
 def test_a_changed_week_is_drift_and_says_in_what(logged: Callable[..., Path], reports: ReportFolder) -> None:
@@ -204,6 +204,30 @@ def test_the_exit_status_tells_drift_from_none(
     monkeypatch.setattr(sys, "argv", ["report", "--log-dir", str(folder), "--reports", str(reports.path)])
     assert report.main() == status
     assert str(reports.week(WEEK) / AT_RISK) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("last_week_too", "onset"), [(False, "sudden"), (True, "gradual")])
+def test_the_week_before_tells_a_sudden_change_from_one_that_stayed(
+    logged: Callable[..., Path], reports: ReportFolder, last_week_too: bool, onset: str
+) -> None:
+    changed = week_of_customers(400)
+    changed["adverts_7d"] += 3
+    before = (changed if last_week_too else week_of_customers(400)).assign(as_of=np.int64(THURSDAY - WEEK_MS))
+    logged(before, scored=datetime(2018, 10, 26, tzinfo=UTC))
+    folder = logged(changed)
+    assert make(folder, reports, ReportSettings(week=WEEK))["onset"] == {}
+    make(folder, reports, ReportSettings(week=WEEK.previous))
+    content = make(folder, reports, ReportSettings(week=WEEK))
+    assert content["onset"]["adverts_7d"] == onset
+    assert "previous week" in content["compared"]
+
+
+def test_a_change_in_one_segment_is_ranked_there(logged: Callable[..., Path], reports: ReportFolder) -> None:
+    rows = week_of_customers(3000)
+    rows.loc[rows["level"] == "free", "adverts_7d"] += 3
+    content = make(logged(rows), reports, ReportSettings())
+    assert "level=free" in [*content["compared"], *content["too_few"]]
+    assert set(content["compared"]).isdisjoint(content["too_few"])
 
 
 @pytest.mark.usefixtures("drawn")
