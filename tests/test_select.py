@@ -89,6 +89,15 @@ def test_a_time_is_measured_on_a_thousand_rows_however_few_are_tested(table: pd.
     assert set(thousand.index) == set(range(7))
 
 
+def test_a_model_that_was_skipped_or_failed_is_named_with_the_reason() -> None:
+    class Predictor:
+        def model_failures(self) -> pd.DataFrame:
+            return pd.DataFrame({"model": ["CatBoost"], "exc_type": ["TimeLimitExceeded"], "exc_str": [""]})
+
+    found = automl._failures(Predictor(), ["LightGBM", "RandomForest", "LinearModel", "WeightedEnsemble_L2"])
+    assert found == {"CatBoost": "TimeLimitExceeded", "extremely randomised trees": "no time was left for it"}
+
+
 @pytest.mark.parametrize(
     "settings", [{"time_limit": 29}, {"time_limit": float("nan")}, {"time_limit": 1e6}, {"origins": 0}]
 )

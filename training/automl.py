@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,13 +118,15 @@ def _scored(predictor: Any, tested: pd.DataFrame) -> ModelScores:
         pd.DataFrame(scores, index=tested.index),
         {_named(model): float(board.loc[model, "fit_time"]) for model in fitted},
         seconds,
-        _failures(predictor),
+        _failures(predictor, fitted),
     )
 
 
-def _failures(predictor: Any) -> dict[str, str]:
+def _failures(predictor: Any, fitted: Sequence[str]) -> dict[str, str]:
+    """Why models are not there; AutoGluon itself is silent about those it found no time for."""
+    skipped = {name: "no time was left for it" for model, name in NAMES_FOR_PEOPLE.items() if model not in fitted}
     found = predictor.model_failures()
-    return {_named(row.model): f"{row.exc_type}: {row.exc_str}" for row in found.itertuples()}
+    return skipped | {_named(row.model): f"{row.exc_type} {row.exc_str}".strip() for row in found.itertuples()}
 
 
 def _named(model: str) -> str:
