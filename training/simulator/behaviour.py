@@ -28,38 +28,38 @@ MARKETS: Final = 2
 # Satisfaction.
 COINS: Final = 24
 STATES: Final = COINS + 1
-MEMORY_DAYS: Final = 45.0
+MEMORY_DAYS: Final = 130.0
 KEEP: Final = (1 + exp(-1 / MEMORY_DAYS)) / 2
 """Probability that a coin lies tomorrow as it lies today."""
 SATISFACTION: Final[Floats] = (2 * np.arange(STATES) - COINS) / np.sqrt(COINS)
 
 # Visits: sessions a day of a customer with activity 1, by level.
-VISITS: Final = np.array([0.165, 0.215])
-ACTIVITY_SD: Final = 0.85
+VISITS: Final = np.array([0.165, 0.18])
+ACTIVITY_SD: Final = 0.5
 """Standard deviation of the logarithm of a customer's activity, whose median is 1."""
-VISITS_SLOPE: Final = 0.35
+VISITS_SLOPE: Final = 0.6
 WEEKEND: Final = 0.5
 WEEKDAY_WEIGHTS: Final[Floats] = np.array([1.0] * 5 + [WEEKEND] * 2) * 7 / (5 + 2 * WEEKEND)
 
 # Leaving, on a day with a visit.
-CANCEL: Final = np.array([0.0105, 0.0105])
-CANCEL_SLOPE: Final = -1.45
-CANCEL_ACTIVITY: Final = -0.5
+CANCEL: Final = np.array([0.007, 0.0138])
+CANCEL_SLOPE: Final = -1.7
+CANCEL_ACTIVITY: Final = -1.0
 """Power of the activity: who comes twice as often is not twice as likely to leave."""
-TRIAL: Final = 1.0
-TRIAL_DAYS: Final = 30.0
+TRIAL: Final = 8.0
+TRIAL_DAYS: Final = 60.0
 """A newcomer leaves `1 + TRIAL` times as often; this wears off over `TRIAL_DAYS`."""
 MOST_LIKELY: Final = 0.6
 
 # Changing the level, on a day with a visit: free customers upgrade, paying ones downgrade.
-CHANGE: Final = np.array([0.15, 0.028])
-CHANGE_SLOPE: Final = np.array([0.4, -0.6])
+CHANGE: Final = np.array([0.19, 0.045])
+CHANGE_SLOPE: Final = np.array([0.0, -0.3])
+CHANGE_ACTIVITY: Final = -0.5
 
 # Sessions: items in one, before the items that need several rows are written out.
-ITEMS: Final = 47.0
+ITEMS: Final = 51.0
 ITEMS_SD: Final = 1.0
-ITEMS_CUSTOMER_SD: Final = 0.25
-ITEMS_SLOPE: Final = 0.2
+ITEMS_CUSTOMER_SD: Final = 0.1
 MOST_ITEMS: Final = 1200
 
 # Session starts by hour, UTC.
@@ -119,10 +119,9 @@ class Chances:
 def chances(day: Day, level: Ints, satisfaction: Floats, activity: Floats, age_days: Floats) -> Chances:
     """The one definition of what may happen on a day; the arguments broadcast."""
     visits = VISITS[level] * day.weight * activity * np.exp(VISITS_SLOPE * satisfaction)
-    rarer = activity**CANCEL_ACTIVITY
     trial = 1 + TRIAL * np.exp(-np.maximum(age_days, 0) / TRIAL_DAYS)
-    cancel = CANCEL[level] * rarer * trial * np.exp(CANCEL_SLOPE * satisfaction)
-    change = day.change[level] * rarer * np.exp(CHANGE_SLOPE[level] * satisfaction)
+    cancel = CANCEL[level] * activity**CANCEL_ACTIVITY * trial * np.exp(CANCEL_SLOPE * satisfaction)
+    change = day.change[level] * activity**CHANGE_ACTIVITY * np.exp(CHANGE_SLOPE[level] * satisfaction)
     return Chances(visits, np.minimum(cancel, MOST_LIKELY), np.minimum(change, MOST_LIKELY))
 
 

@@ -10,7 +10,6 @@ from training.simulator import pages
 from training.simulator.behaviour import (
     ITEMS,
     ITEMS_SD,
-    ITEMS_SLOPE,
     MOST_ITEMS,
     STATES,
     Day,
@@ -114,7 +113,7 @@ def sessions_of_day(
     draws: np.random.Generator,
 ) -> tuple[Sessions, Rows]:
     """The sessions that begin on a day, and their rows, ordered by customer and time. Moves `clock` on."""
-    plan = _plan(day, conditions, customers, history, draws)
+    plan = _plan(day, customers, history, draws)
     asked = _written_out(_asked_for(plan, conditions, customers, draws))
     first = np.searchsorted(asked.session, np.arange(len(plan.customer)))
     song = np.full(len(asked.page), NO_SONG, np.int32)
@@ -139,7 +138,7 @@ def sessions_of_day(
     return sessions, rows
 
 
-def _plan(day: int, conditions: Day, customers: Customers, history: History, draws: np.random.Generator) -> _Plan:
+def _plan(day: int, customers: Customers, history: History, draws: np.random.Generator) -> _Plan:
     visits = history.visits[day]
     customer = np.repeat(np.arange(len(visits)), visits)
     opens = np.append(True, customer[1:] != customer[:-1])[: len(customer)]
@@ -150,8 +149,7 @@ def _plan(day: int, conditions: Day, customers: Customers, history: History, dra
     second = np.where(newcomer, born + (uniform * (DAY_SECONDS - born)).astype(np.int64), second_of_day(uniform))
     second = np.where(first_ever, born, second)
     state, level = history.state[day, customer].astype(np.int64), history.level[day, customer].astype(np.int64)
-    felt = conditions.satisfaction[level, state]
-    size = ITEMS * customers.items[customer] * np.exp(ITEMS_SLOPE * felt + ITEMS_SD * draws.standard_normal(len(felt)))
+    size = ITEMS * customers.items[customer] * np.exp(ITEMS_SD * draws.standard_normal(len(customer)))
     return _Plan(
         customer=customer,
         planned=day * DAY_SECONDS + second[np.lexsort((second, customer))],

@@ -18,7 +18,7 @@ from churn.labels import HORIZON_DAYS, TRIGGERS
 from churn.moments import iso
 from training.simulator import pages
 from training.simulator.behaviour import FREE, PAID, STATES, Floats, Ints, chances, conditions, transition
-from training.simulator.life import NEVER, History
+from training.simulator.life import History
 from training.simulator.population import DAY_SECONDS, Customers, share_of_day
 from training.simulator.sessions import Rows, Sessions
 from training.simulator.settings import SimulationSettings
@@ -69,20 +69,31 @@ def either(
         by_state = _ahead(settings, customers[known.at_risk[some]], known.second)
         one_each = np.arange(len(state[some])), known.level[some], state[some]
         stays[some], silent[some] = by_state[0][one_each], by_state[1][one_each]
-    running, leaving = _under_way(history, sessions, known, len(customers))
-    silent = np.where(running, 0.0, silent)
-    return np.where(leaving, 1.0, 1 - stays + np.where(known.triggered, silent, 0.0))
+    running, leaves = _under_way(settings, customers, history, sessions, known)
+    stays *= 1 - leaves
+    return 1 - stays + np.where(known.triggered & ~running, silent, 0.0)
 
 
 def _under_way(
-    history: History, sessions: Sessions, known: Past, customers: int
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Who is in a session, or about to begin one already decided on; and who is in it to leave."""
-    running = (sessions.planned < known.second) & (sessions.end >= known.second)
-    customer = sessions.customer[running]
-    day = sessions.planned[running] // DAY_SECONDS
-    leaving = (history.cancels_on[customer] != NEVER) & (history.cancels_on[customer] == day)
-    return _any(customer, customers)[known.at_risk], _any(customer[leaving], customers)[known.at_risk]
+    settings: SimulationSettings, customers: Customers, history: History, sessions: Sessions, known: Past
+) -> tuple[NDArray[np.bool_], Floats]:
+    """Who is listening right now, and the probability that the session ends with a cancellation.
+
+    It can only if no later one begins on the day on which it began.
+    """
+    now = np.flatnonzero((sessions.planned < known.second) & (sessions.end >= known.second))
+    customer, day = sessions.customer[now], sessions.planned[now] // DAY_SECONDS
+    state, level = history.state[day, customer].astype(np.int64), history.level[day, customer].astype(np.int64)
+    today, into = divmod(known.second, DAY_SECONDS)
+    running, leaves = np.zeros(len(customers), np.bool_), np.zeros(len(customers))
+    for when in np.unique(day):
+        some = day == when
+        who, met = customer[some], conditions(settings, int(when))
+        felt = met.satisfaction[level[some], state[some]]
+        odds = chances(met, level[some], felt, customers.activity[who], when - customers.born_day[who])
+        no_other = np.exp(-odds.visits * (1 - share_of_day(into))) if when == today else 1.0
+        running[who], leaves[who] = True, np.maximum(leaves[who], odds.cancel * no_other)
+    return running[known.at_risk], leaves[known.at_risk]
 
 
 def _any(customer: Ints, customers: int) -> NDArray[np.bool_]:
