@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import ibis
 import numpy as np
@@ -154,7 +155,7 @@ def test_the_truth_is_calibrated_and_the_best_auc_is_that_of_a_hard_task(long: S
 
 @pytest.mark.parametrize("world", ["adverts", "price-rise", "new-market", "broken-client"])
 def test_a_world_changes_from_its_day_and_not_before(world: str, tmp_path: Path) -> None:
-    settings = {"customers": 150, "days": 60, "seed": 2}
+    settings: dict[str, Any] = {"customers": 150, "days": 60, "seed": 2}
     tables = []
     for number, simulation in enumerate(
         (SimulationSettings(**settings), SimulationSettings(**settings, world=world, change_day=30))
@@ -191,7 +192,7 @@ def test_a_world_changes_from_its_day_and_not_before(world: str, tmp_path: Path)
         {"world": "adverts", "change_day": 999},
     ],
 )
-def test_a_setting_out_of_range_is_refused(wrong: dict[str, object]) -> None:
+def test_a_setting_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingError, match="expected"):
         SimulationSettings(**wrong)
 
