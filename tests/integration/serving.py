@@ -33,7 +33,7 @@ class Served:
 
     def workers(self) -> list[int]:
         """Process ids of the workers."""
-        listed = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=True)
+        listed = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False)
         return [int(line) for line in listed.stdout.split()]
 
     def stop(self) -> int:
@@ -42,8 +42,10 @@ class Served:
         return self.process.wait(PATIENCE)
 
     def kill(self) -> None:
-        """SIGKILL to the whole process group."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        """SIGKILL to the service and to every worker: BentoML gives each a process group of its own."""
+        for process in (*self.workers(), self.process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process, signal.SIGKILL)
         self.process.wait(PATIENCE)
 
 
@@ -78,8 +80,7 @@ def serving(
         _wait(served)
         yield served
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            served.kill()
+        served.kill()
 
 
 def _wait(served: Served) -> None:
