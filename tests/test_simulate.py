@@ -52,7 +52,7 @@ SMALL = SimulationSettings(customers=600, days=63, seed=5)
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory) -> Path:
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("simulated") / "log.json.gz"
     write_log(simulate(SMALL), path)
     return path
@@ -133,7 +133,8 @@ def realised(simulation: Simulation, folder: Path, as_of: int) -> pd.DataFrame:
     if not path.exists():
         write_log(simulation, path)
     log = read_events(str(path), ibis.duckdb.connect())
-    return labels(log.events, as_of, log.log_end).to_pandas()
+    table: pd.DataFrame = labels(log.events, as_of, log.log_end).to_pandas()
+    return table
 
 
 def test_the_truth_is_calibrated_and_the_best_auc_is_that_of_a_hard_task(long: Simulation, tmp_path: Path) -> None:
