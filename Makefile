@@ -81,6 +81,10 @@ demo: $(DEMO) ## the whole path, from a log to a drift report, in a few minutes
 test: $(DEV) ## run the tests that need Python packages only
 	$(RUN) -m pytest
 
+.PHONY: test-system
+test-system: $(DEV) ## watch a running service with the real Prometheus and Alertmanager
+	$(RUN) -m pytest -m system tests/system
+
 .PHONY: simulate
 simulate: $(DEMO) ## write a simulated activity log (CUSTOMERS, DAYS, SEED, WORLD, OUT)
 	$(RUN) -m training.simulate --customers $(CUSTOMERS) --days $(DAYS) --seed $(SEED) --world $(WORLD) --out $(or $(OUT),$(DATA)/simulated.json.gz)

@@ -100,8 +100,8 @@ def _configured(path: Path, volumes: str) -> Path:
 
 
 def _import_base(root: Path, environment: Mapping[str, str]) -> None:
-    command = ("debootstrap", "--variant=minbase", f"--include={PYTHON}", "bookworm", str(root))
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    bootstrap = ("debootstrap", "--variant=minbase", f"--include={PYTHON}", "bookworm", str(root))
+    subprocess.run(bootstrap, check=True, stdout=subprocess.DEVNULL)
     for kept in ("var/cache/apt/archives", "var/lib/apt/lists"):
         shutil.rmtree(root / kept)
     with subprocess.Popen(("tar", "-C", str(root), "-c", "."), stdout=subprocess.PIPE) as packed:
