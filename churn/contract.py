@@ -41,7 +41,8 @@ class Feature:
     `description` explains it to a retention manager; `phrase` states a customer's value
     in a reason ("{value} thumbs down in the last 14 days"). `minimum` and `maximum` are
     inclusive. `categories` is the closed set of an enumerated category, None for an open
-    one. `ages` marks what drifts by construction and must not page. `actionable` marks
+    one. `ages` marks what differs by construction from one
+    date to another, and must not page. `actionable` marks
     what the service can influence.
     """
 
@@ -154,6 +155,7 @@ _PROFILE: Final = (
         1.25,
         maximum=AT_RISK_DAYS,
         measure="recency",
+        ages=True,  # follows the day of the week: weekends are quiet, so Monday's values are not Friday's
     ),
 )
 
