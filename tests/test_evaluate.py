@@ -8,10 +8,10 @@ from sklearn.metrics import average_precision_score, brier_score_loss, f1_score,
 from sklearn.metrics import roc_auc_score as sklearn_auc
 
 from churn.errors import NotEnoughDataError
+from churn.intervals import cluster_weights, distance_interval, percentile, share_interval
+from churn.metrics import METRICS, Judged, auc, calibration_error, calibration_gaps, lift
 from training.evaluate import Evaluation, Figure, cross_fitted, evaluate
 from training.fit import Scored
-from training.intervals import cluster_weights, distance_interval, percentile, share_interval
-from training.metrics import METRICS, Judged, auc, calibration_error, calibration_gaps, lift
 from training.policy import PolicySettings
 
 

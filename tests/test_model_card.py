@@ -12,10 +12,10 @@ import pytest
 
 from churn.artifact import Champion, read_champion
 from churn.contract import CONTRACT_VERSION
+from churn.metrics import LABEL
 from tests import synthetic
 from training import train as training
 from training.code_version import CodeVersion
-from training.dataset import LABEL
 from training.evaluate import Figure
 from training.feature_cost import FeatureCost
 from training.folder import TRAINING, DataFolder

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from training.metrics import average_precision
+from churn.metrics import average_precision
 from training.paired import Paired, paired
 
 

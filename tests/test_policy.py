@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from churn.errors import SettingError
-from training.intervals import share_interval
+from churn.intervals import share_interval
 from training.policy import (
     PolicySettings,
     PrecisionTargetError,

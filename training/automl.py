@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from churn.contract import CATEGORICAL, NAMES
-from training.dataset import LABEL
+from churn.metrics import LABEL
 from training.split import customer_folds
 
 TUNING_FOLDS: Final = 5

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 
 from churn.contract import BY_NAME, NAMES
 from churn.explaining import Explainer
-from training.dataset import LABEL
+from churn.intervals import LEVEL, cluster_weights, share_interval
+from churn.metrics import LABEL, Judged, Ranking
 from training.error_analysis import Segment
 from training.evaluate import Figure
 from training.fit import FittedForest
-from training.intervals import LEVEL, cluster_weights, share_interval
-from training.metrics import Judged, Ranking
 from training.permutation import MeasureImportance
 from training.plots import CHURN, STAY, Bar, Caption, Curve, Plot, bars, beeswarm, curves, reliability, sizes
 

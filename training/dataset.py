@@ -13,10 +13,10 @@ from churn.contract import LOOKBACK_DAYS, MINIMUM_HISTORY_DAYS, NAMES
 from churn.errors import NotEnoughDataError
 from churn.features import DAY_MS, features
 from churn.labels import HORIZON_DAYS, LabelKind, check, labels
+from churn.metrics import LABEL
 from churn.moments import iso
 
 STEP_DAYS: Final = 7
-LABEL: Final = "churned"
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from churn.contract import BY_NAME, NUMERIC
+from churn.intervals import share_interval
+from churn.metrics import LABEL
 from churn.moments import iso
-from training.dataset import LABEL
 from training.evaluate import Figure
-from training.intervals import share_interval
 from training.paired import paired
 
 UNKNOWN: Final = "not known"

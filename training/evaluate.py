@@ -9,12 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from churn.errors import NotEnoughDataError
+from churn.intervals import RESAMPLES, cluster_weights, distance_interval, percentile, share_interval
+from churn.metrics import LABEL, METRICS, TOP_SHARES, Judged, calibration_gaps
 from churn.moments import iso
 from churn.scoring import calibrated
-from training.dataset import LABEL
 from training.fit import Scored, calibrate
-from training.intervals import RESAMPLES, cluster_weights, distance_interval, percentile, share_interval
-from training.metrics import METRICS, TOP_SHARES, Judged, calibration_gaps
 from training.policy import PolicySettings, PrecisionTargetError, choose
 
 FEW_CHURNERS: Final = 30

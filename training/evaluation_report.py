@@ -18,10 +18,10 @@ from churn.command import run, say, show
 from churn.errors import ChurnError, SettingError
 from churn.events import load_events
 from churn.features import DAY_MS
-from training.dataset import LABEL
+from churn.intervals import percentile
+from churn.metrics import LABEL
 from training.fit import ForestSettings
 from training.folder import DataFolder
-from training.intervals import percentile
 from training.paired import paired
 from training.split import split
 from training.train import EVALUATION, HELD_OUT, TrainingSettings, keep_evaluation, train

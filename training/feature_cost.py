@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from training.dataset import LABEL
+from churn.metrics import LABEL
 from training.evaluate import Figure
 from training.fit import ForestSettings, scored
 from training.paired import paired

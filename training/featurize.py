@@ -10,9 +10,10 @@ from churn.contract import CONTRACT_VERSION
 from churn.errors import NotEnoughDataError, SettingError
 from churn.events import EventLog, read_events, write_events
 from churn.labels import HORIZON_DAYS, KINDS, check
+from churn.metrics import LABEL
 from churn.moments import iso
 from training.bodies import bodies
-from training.dataset import LABEL, fingerprint, newest_table, training_table
+from training.dataset import fingerprint, newest_table, training_table
 from training.folder import NEWEST, TRAINING, DataFolder
 from training.simulate import SimulationSettings, simulate, write_log
 

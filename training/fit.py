@@ -15,8 +15,8 @@ from sklearn.ensemble import RandomForestClassifier
 from churn.artifact import Calibration, Column, Forest
 from churn.contract import CATEGORICAL, FEATURES, OTHER
 from churn.errors import ArtifactError, NotEnoughDataError, SettingError
+from churn.metrics import LABEL
 from churn.scoring import Encoder, Matrix, open_session, run_session
-from training.dataset import LABEL
 from training.export import forest_arrays, onnx_graph
 from training.split import Fold
 

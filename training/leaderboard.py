@@ -7,10 +7,9 @@ from typing import Any, Final
 
 import pandas as pd
 
+from churn.metrics import LABEL, auc, average_precision
 from churn.moments import iso
-from training.dataset import LABEL
 from training.evaluate import FEW_CHURNERS, Figure
-from training.metrics import auc, average_precision
 from training.paired import paired
 from training.plots import Bar, Caption, Plot, bars
 

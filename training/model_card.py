@@ -11,10 +11,10 @@ import pandas as pd
 
 from churn.artifact import Champion
 from churn.contract import AT_RISK_DAYS, CATEGORICAL, LOOKBACK_DAYS, NAMES
+from churn.metrics import LABEL
 from churn.moments import iso
 from training.card_plots import held_out_plots, permutation_plot, search_plot, segment_plots, shap_summary
 from training.code_version import CodeVersion
-from training.dataset import LABEL
 from training.error_analysis import Errors, Segment, errors, segments
 from training.evaluate import Figure
 from training.feature_cost import FeatureCost, feature_cost

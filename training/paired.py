@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from churn.intervals import RESAMPLES, cluster_weights, percentile
+from churn.metrics import Judged, Metric, auc
 from training.evaluate import Figure
-from training.intervals import RESAMPLES, cluster_weights, percentile
-from training.metrics import Judged, Metric, auc
 
 Vector = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ def paired(
         churned: 0 or 1 for each row, float64.
         customer_id: of each row; customers are drawn with all their rows.
         seed: of the bootstrap.
-        metric: of `training.metrics`.
+        metric: of `churn.metrics`.
         resamples: bootstrap draws.
     """
     judged = [Judged(churned, values, values, values) for values in scores.to_numpy(np.float64).T]

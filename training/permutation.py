@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from churn.artifact import Column
 from churn.contract import BY_NAME
+from churn.intervals import percentile
+from churn.metrics import LABEL
 from churn.scoring import Matrix, open_session, run_session
-from training.dataset import LABEL
 from training.evaluate import Figure
 from training.fit import FittedForest, ForestSettings, fit_unchecked
-from training.intervals import percentile
 from training.paired import Paired, paired
 from training.split import Fold
 

@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from churn.errors import ChurnError, SettingError
-from training.dataset import LABEL
-from training.intervals import effective_size, wilson
+from churn.intervals import effective_size, wilson
+from churn.metrics import LABEL
 
 PolicyName = Literal["f1", "precision", "cost", "top_share"]
 POLICIES: Final[tuple[PolicyName, ...]] = get_args(PolicyName)
@@ -189,7 +189,7 @@ def precision_threshold(predictions: pd.DataFrame, target: float, minimum: int =
     """The smallest threshold whose lower 95 % bound of precision reaches `target`.
 
     At least `minimum` customers are to be flagged. The bound is that of
-    `training.intervals.share_interval`: rows of one customer count together.
+    `churn.intervals.share_interval`: rows of one customer count together.
 
     Raises:
         PrecisionTargetError: there is none; says which precision can be had.

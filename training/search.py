@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
 from churn.errors import SettingError
+from churn.metrics import LABEL
 from churn.scoring import Encoder, Matrix
-from training.dataset import LABEL
 from training.fit import ForestSettings, columns_for, fit_classifier
 from training.paired import Paired, paired
 from training.split import Fold, Split, before, customer_folds

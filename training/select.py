@@ -13,9 +13,10 @@ import pandas as pd
 
 from churn.command import run, say, show
 from churn.errors import ChurnError, SettingError
+from churn.metrics import LABEL
 from training import leaderboard as boards
 from training.automl import ModelScores, automl_scores, thousand_rows
-from training.dataset import LABEL, fingerprint
+from training.dataset import fingerprint
 from training.fit import ForestSettings, fit
 from training.folder import DataFolder
 from training.leaderboard import FOREST, Leaderboard, Timing

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from churn.errors import NotEnoughDataError, SettingError
 from churn.features import DAY_MS
+from churn.metrics import LABEL
 from churn.moments import iso
-from training.dataset import LABEL
 
 MINIMUM_CUSTOMERS: Final = 30
 MINIMUM_CHURNERS: Final = 10

@@ -18,14 +18,15 @@ from churn.command import run, say, show
 from churn.contract import FEATURES, NAMES
 from churn.errors import SettingError
 from churn.explaining import Explainer
+from churn.intervals import cluster_weights, percentile
+from churn.metrics import LABEL
 from churn.moments import iso
 from churn.scoring import NULL_VALUE, calibrated
 from training.code_version import code_version
-from training.dataset import LABEL, fingerprint
+from training.dataset import fingerprint
 from training.evaluate import Evaluation, cross_fitted, evaluate
 from training.fit import FittedForest, ForestSettings, Scored, calibrate, fit, scored
 from training.folder import DataFolder, parquet_bytes
-from training.intervals import cluster_weights, percentile
 from training.model_card import card, gender_cost, write_card
 from training.policy import POLICIES, Choice, PolicySettings, check, choose, net_value
 from training.search import Forests, SearchSettings, search_forests

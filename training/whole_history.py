@@ -18,12 +18,11 @@ from sklearn.model_selection import train_test_split
 
 from churn.errors import NotEnoughDataError, SettingError
 from churn.features import DAY_MS, MINUTE_MS, PAGES, SONG
+from churn.intervals import percentile
 from churn.labels import TRIGGERS
+from churn.metrics import LABEL, Judged, auc, average_precision, f1, precision, recall
 from churn.scoring import NULL_VALUE, Matrix
-from training.dataset import LABEL
 from training.fit import ForestSettings, fit_classifier
-from training.intervals import percentile
-from training.metrics import Judged, auc, average_precision, f1, precision, recall
 from training.split import Split
 
 SILENCE_DAYS: Final = 30

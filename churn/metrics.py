@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from training.dataset import LABEL
+LABEL: Final = "churned"
+"""The column of what happened: 0 or 1."""
 
 CALIBRATION_BINS: Final = 10
 TOP_SHARES: Final = (0.05, 0.10)
