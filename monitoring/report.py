@@ -6,181 +6,19 @@ verdict), 2 the report is written and its verdict is drift, 1 there is no report
 
 import argparse
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from churn.artifact import replace_file
-from churn.command import run, say, show
-from churn.errors import ChurnError, ModelStoreError, ReportError, SettingError
-from monitoring import at_risk, column_store, evidently_report, segments
-from monitoring.column_summary import Population, rounding_step
-from monitoring.drift import OUTPUTS, DriftSettings, Ranking, decide, rank
-from monitoring.index_page import page as index_page
-from monitoring.log_lines import total
-from monitoring.log_reader import ModelWeek, WeekLog, read_week
+from churn.command import run, show
+from churn.errors import SettingError
+from monitoring import evidently_report
 from monitoring.prediction_log import DEFAULT_FOLDER
-from monitoring.report_folder import AT_RISK, COLUMNS, DRIFT, INDEX, SUMMARY, ReportFolder
-from monitoring.stored_models import Watched, champion_tag, watched
-from monitoring.summary import ModelReport, summary, to_json
-from monitoring.week import Week, day
+from monitoring.report_folder import AT_RISK, DRIFT, INDEX, SUMMARY, ReportFolder
+from monitoring.week import Week
+from monitoring.weekly import ReportSettings, make
 
 DRIFT_STATUS: Final = 2
 DEFAULT_REPORTS: Final = Path("reports")
-PREVIOUS: Final = "previous week"
-
-
-@dataclass(frozen=True)
-class ReportSettings:
-    """What a report is asked for.
-
-    `model` is the one in the headline; without it the champion if it answered in the week,
-    else the busiest. `at_risk` limits the list of customers. `sample` is how many rows a
-    side Evidently draws, `seed` of that draw.
-    """
-
-    week: Week | None = None
-    model: str | None = None
-    at_risk: int | None = None
-    sample: int = evidently_report.SAMPLE_ROWS
-    seed: int = 0
-    drift: DriftSettings = field(default_factory=DriftSettings)
-
-
-def make(log: Path, reports: ReportFolder, settings: ReportSettings) -> dict[str, Any]:
-    """Write the report of a week and the index over all; returns the content of `summary.json`.
-
-    Raises:
-        ChurnError: there is nothing to report on, or it cannot be read or written.
-    """
-    say(f"reading {log}")
-    with read_week(log, settings.week) as week:
-        for line in _told(week):
-            say(line)
-        files, content = _report(week, settings, reports.read(week.week.previous, COLUMNS))
-    reports.replace_week(week.week, files)
-    replace_file(reports.path / INDEX, index_page(reports.summaries()))
-    return content
-
-
-def _told(week: WeekLog) -> Iterator[str]:
-    sums = total(week.counts)
-    yield f"week {week.week}: {sums.predictions:,} predictions in {len(week.counts)} files"
-    yield from (f"not usable: {one.sentence()}" for one in week.counts if one.unusable)
-    for model in week.models:
-        yield f"{model.model}: {model.predictions:,} predictions of {model.customers:,} customers"
-
-
-def _report(week: WeekLog, settings: ReportSettings, previous: bytes | None) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """The files of the week's folder, and the summary; `previous` is what the week before left."""
-    found, refused = _models(week.models)
-    order = _headline_first([model for model in week.models if model.model in found], week.week, refused, settings)
-    files: dict[str, bytes] = {}
-    reports = []
-    for number, answered in enumerate(order):
-        name = DRIFT if number == 0 else f"drift-{answered.model.replace(':', '-')}.html"
-        report, files[name] = _model_report(week, answered, found[answered.model], name, settings)
-        reports.append(report)
-    reports += [ModelReport(model, refused=refused[model.model]) for model in week.models if model.model in refused]
-    customers = _at_risk(week, found, settings.at_risk)
-    files[AT_RISK] = at_risk.table(customers)
-    counted = {"flagged": week.flagged(), "listed": len(customers)}
-    headline = found[order[0].model]
-    assert reports[0].current is not None
-    ranking = _ranking(week, headline, reports[0].current, previous, settings)
-    files[COLUMNS] = column_store.to_bytes(reports[0].current, headline.model.tag)
-    content = summary(week.week, reports[0], reports, week.counts, counted, ranking)
-    files[SUMMARY] = to_json(content)
-    return files, content
-
-
-def _models(models: Sequence[ModelWeek]) -> tuple[dict[str, Watched], dict[str, str]]:
-    """The models that answered, and why some cannot be had."""
-    found, refused = {}, {}
-    for model in models:
-        try:
-            found[model.model] = watched(model.model)
-        except ChurnError as error:
-            refused[model.model] = str(error)
-            say(f"not compared: {error}")
-    return found, refused
-
-
-def _headline_first(
-    models: list[ModelWeek], week: Week, refused: dict[str, str], settings: ReportSettings
-) -> list[ModelWeek]:
-    tags = [model.model for model in models]
-    if settings.model is not None and settings.model not in tags:
-        why = refused.get(settings.model, f"{settings.model} made no predictions in week {week}")
-        raise ModelStoreError(f"{why}; of week {week} these can be reported: {', '.join(tags) or 'none'}")
-    if not models:
-        raise ReportError(f"none of the models of week {week} can be compared: {'; '.join(refused.values())}")
-    champion = champion_tag()
-    headline = settings.model or (champion if champion in tags else tags[0])
-    return sorted(models, key=lambda model: model.model != headline)
-
-
-def _model_report(
-    week: WeekLog, answered: ModelWeek, model: Watched, name: str, settings: ReportSettings
-) -> tuple[ModelReport, bytes]:
-    say(f"{answered.model}: comparing with its reference of {model.population.rows:,} customers")
-    current = week.population(answered.model, model.population)
-    decision = decide(model.rounded, current, settings=settings.drift, importance=model.model.manifest.importance)
-    report = ModelReport(answered, decision, current, model.population, model.reference_as_of, name)
-    say(f"{answered.model}: {decision.sentence}; drawing the report")
-    html = evidently_report.render(
-        evidently_report.sampled(model.reference, settings.sample, settings.seed),
-        week.sample(answered.model, settings.sample, settings.seed),
-        decision,
-        evidently_report.Page(f"Week {week.week}: {decision.verdict}", _facts(report)),
-    )
-    return report, html
-
-
-def _ranking(
-    week: WeekLog, headline: Watched, current: Population, previous: bytes | None, settings: ReportSettings
-) -> Ranking:
-    """Where the change is, and since when: segments on a sample, and the week before on all rows."""
-    say(f"{headline.model.tag}: comparing segments and the week before")
-    sample = week.sample(headline.model.tag, segments.SAMPLE_ROWS, settings.seed)
-    compared = segments.comparisons(headline.reference, sample)
-    before = None if previous is None else column_store.from_bytes(previous)
-    if before is not None:
-        compared[PREVIOUS] = (_previous(*before, headline), current)
-    return rank(compared, settings=settings.drift, importance=headline.model.manifest.importance)
-
-
-def _previous(model: str, population: Population, headline: Watched) -> Population:
-    """The week before, rounded as this one; what another model made of the features is not comparable."""
-    outputs = set() if model == headline.model.tag else {feature.name for feature in OUTPUTS}
-    columns = {
-        name: column.rounded(rounding_step(headline.population.columns[name]))
-        for name, column in population.columns.items()
-        if name not in outputs
-    }
-    return Population(population.rows, columns)
-
-
-def _facts(report: ModelReport) -> list[tuple[str, str]]:
-    answered, decision = report.answered, report.decision
-    assert decision is not None
-    return [
-        ("Model", answered.model),
-        ("Customers", f"{answered.customers:,} ({answered.predictions:,} predictions; each customer's newest counts)"),
-        ("Features as of", f"{day(answered.first_as_of)} to {day(answered.last_as_of)}"),
-        ("Compared with", f"{decision.reference_rows:,} customers of the training data, {report.reference_as_of[:10]}"),
-        ("Reports on an unchanged world that alarm", f"at most {decision.false_alarm_rate:.0%}"),
-    ]
-
-
-def _at_risk(week: WeekLog, found: dict[str, Watched], limit: int | None) -> list[at_risk.AtRisk]:
-    customers: list[at_risk.AtRisk] = []
-    for tag, model in found.items():
-        flagged = week.at_risk(tag, limit)
-        say(f"{tag}: reasons for {len(flagged):,} customers at risk")
-        customers.extend(at_risk.explained(flagged, model.model))
-    return sorted(customers, key=lambda one: (-one.churn_probability, one.customer_id))[:limit]
 
 
 def main() -> int:

@@ -18,9 +18,9 @@ from churn.errors import ModelStoreError, PredictionLogError, ReportError
 from churn.scoring import Scorer
 from monitoring import evidently_report, report
 from monitoring.drift import MONITORED
-from monitoring.report import ReportSettings, make
 from monitoring.report_folder import AT_RISK, COLUMNS, DRIFT, INDEX, SUMMARY, ReportFolder
 from monitoring.week import Week
+from monitoring.weekly import ReportSettings, make
 from tests.conftest import ChampionModel
 from tests.predictions import THURSDAY, log_predictions, week_of_customers
 
