@@ -21,6 +21,7 @@ from monitoring.prediction_log import day_of, files
 from monitoring.week import Week
 
 MEMORY: Final = "2GB"
+HOUR_MS: Final = 3_600_000
 _TOLERANCE: Final = timedelta(days=1)
 
 
@@ -117,6 +118,15 @@ class WeekLog:
         """How many customers the newest answer of the week flags."""
         return int(self._one("SELECT count(*) FROM customers WHERE latest AND will_churn", []))
 
+    def customers(self) -> int:
+        """How many customers any model answered about."""
+        return int(self._one("SELECT count(*) FROM customers WHERE latest", []))
+
+    def stale(self, model: str, older_than_hours: int) -> int:
+        """How many of a model's predictions, repeated ones included, used features older than that."""
+        sql = "SELECT coalesce(sum(predictions), 0)::BIGINT FROM ages WHERE model = ? AND hours > ?"
+        return int(self._one(sql, [model, older_than_hours]))
+
 
 def _column(feature: Feature, found: Sequence[tuple[Any, int, int]], mistyped: int) -> ColumnSummary:
     """A column from its values with how often each occurs, and how often outside the contract."""
@@ -208,4 +218,13 @@ def _keep_newest(connection: duckdb.DuckDBPyConnection) -> None:
         "CREATE TABLE customers AS SELECT lines.* EXCLUDE (filename, reason), newest.predictions, newest.latest "
         "FROM lines JOIN newest ON lines.rowid = newest.id"
     )
+    _keep_ages(connection)
     connection.execute("DROP TABLE lines")
+
+
+def _keep_ages(connection: duckdb.DuckDBPyConnection) -> None:
+    """The table `ages`: of how many predictions the features were how old, in hours begun."""
+    connection.execute(
+        f"CREATE TABLE ages AS SELECT model, ceil((time - as_of) / {HOUR_MS}.0)::BIGINT AS hours, "  # noqa: S608  # a constant
+        "count(*) AS predictions FROM lines GROUP BY ALL"
+    )

@@ -18,6 +18,9 @@ from monitoring.week import Week
 RANKED: Final = 20
 """As many drifted features of segments and the week before are listed."""
 
+STALE_HOURS: Final = 48
+"""Features older than this when they were scored describe another customer than the one of today."""
+
 SCHEMA: Final = 1
 """Of `summary.json`: grows when a field changes its meaning or goes; new fields may come."""
 
@@ -26,7 +29,8 @@ SCHEMA: Final = 1
 class ModelReport:
     """One model's week: what it answered, and what was decided about it.
 
-    `refused` says why there is no decision: the model cannot be had.
+    `refused` says why there is no decision: the model cannot be had. `stale` is how many of
+    its predictions used features older than `stale_hours`.
     """
 
     answered: ModelWeek
@@ -36,6 +40,31 @@ class ModelReport:
     reference_as_of: str = ""
     page: str | None = None
     refused: str | None = None
+    stale: int = 0
+    stale_hours: int = STALE_HOURS
+
+
+@dataclass(frozen=True)
+class Volume:
+    """What the service answered in a week, all models together; `previous` is the week before's, if reported."""
+
+    predictions: int
+    customers: int
+    previous: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "predictions": self.predictions,
+            "customers": self.customers,
+            "previous_predictions": self.previous,
+            "change": self.predictions / self.previous - 1 if self.previous else None,
+        }
+
+
+def predictions_of(content: Mapping[str, Any]) -> int:
+    """How many predictions a week's summary counts, all models together."""
+    volume = content.get("volume")
+    return int(volume["predictions"] if volume else sum(model["predictions"] for model in content["models"]))
 
 
 def summary(
@@ -45,6 +74,7 @@ def summary(
     counts: Sequence[FileCounts],
     at_risk: Mapping[str, int],
     ranking: Ranking,
+    volume: Volume,
 ) -> dict[str, Any]:
     """Everything in it is documented in docs/monitoring.md."""
     decision = headline.decision
@@ -60,6 +90,7 @@ def summary(
         "sentence": decision.sentence,
         "reasons": list(decision.reasons),
         **_of_model(headline),
+        "volume": volume.to_dict(),
         "false_alarm_rate": decision.false_alarm_rate,
         "tests": decision.family,
         "features": [feature_entry(decision, feature.name) for feature in MONITORED],
@@ -79,6 +110,12 @@ def _of_model(report: ModelReport) -> dict[str, Any]:
         "customers": answered.customers,
         "as_of": [iso(answered.first_as_of), iso(answered.last_as_of)],
         "scored": [iso(answered.first_time), iso(answered.last_time)],
+        "stale": {
+            "older_than_hours": report.stale_hours,
+            "predictions": report.stale,
+            "share": report.stale / answered.predictions if answered.predictions else None,
+        },
+        "performance": {"estimated": None, "realised": None, "pending": None},
     }
     if decision is None or report.current is None or report.reference is None:
         return entry | {"verdict": None, "refused": report.refused}

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from churn.artifact import replace_file
 from churn.command import say
-from churn.errors import ChurnError, ModelStoreError, ReportError
+from churn.errors import ChurnError, ModelStoreError, ReportError, SettingError
 from monitoring import at_risk, column_store, evidently_report, segments
 from monitoring.column_summary import Population, rounding_step
 from monitoring.drift import OUTPUTS, DriftSettings, Ranking, decide, rank
@@ -16,7 +16,7 @@ from monitoring.log_lines import total
 from monitoring.log_reader import ModelWeek, WeekLog, read_week
 from monitoring.report_folder import AT_RISK, COLUMNS, DRIFT, INDEX, SUMMARY, ReportFolder
 from monitoring.stored_models import Watched, champion_tag, watched
-from monitoring.summary import ModelReport, summary, to_json
+from monitoring.summary import STALE_HOURS, ModelReport, Volume, predictions_of, summary, to_json
 from monitoring.week import Week, day
 
 PREVIOUS: Final = "previous week"
@@ -28,7 +28,10 @@ class ReportSettings:
 
     `model` is the one in the headline; without it the champion if it answered in the week,
     else the busiest. `at_risk` limits the list of customers. `sample` is how many rows a
-    side Evidently draws, `seed` of that draw.
+    side Evidently draws, `seed` of that draw. Features older than `stale_hours` when they
+    were scored are stale.
+
+    Raises SettingError for a value out of its range.
     """
 
     week: Week | None = None
@@ -36,7 +39,12 @@ class ReportSettings:
     at_risk: int | None = None
     sample: int = evidently_report.SAMPLE_ROWS
     seed: int = 0
+    stale_hours: int = STALE_HOURS
     drift: DriftSettings = field(default_factory=DriftSettings)
+
+    def __post_init__(self) -> None:
+        if self.stale_hours < 0:
+            raise SettingError("stale_hours", self.stale_hours, "at least 0")
 
 
 def make(log: Path, reports: ReportFolder, settings: ReportSettings) -> dict[str, Any]:
@@ -49,7 +57,7 @@ def make(log: Path, reports: ReportFolder, settings: ReportSettings) -> dict[str
     with read_week(log, settings.week) as week:
         for line in _told(week):
             say(line)
-        files, content = _report(week, settings, reports.read(week.week.previous, COLUMNS))
+        files, content = _report(week, settings, _Before.of(reports, week.week.previous))
     reports.replace_week(week.week, files)
     replace_file(reports.path / INDEX, index_page(reports.summaries()))
     return content
@@ -63,8 +71,21 @@ def _told(week: WeekLog) -> Iterator[str]:
         yield f"{model.model}: {model.predictions:,} predictions of {model.customers:,} customers"
 
 
-def _report(week: WeekLog, settings: ReportSettings, previous: bytes | None) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """The files of the week's folder, and the summary; `previous` is what the week before left."""
+@dataclass(frozen=True)
+class _Before:
+    """What the report of the week before left, if there is one."""
+
+    columns: bytes | None
+    predictions: int | None
+
+    @classmethod
+    def of(cls, reports: ReportFolder, week: Week) -> "_Before":
+        content = reports.summaries().get(week)
+        return cls(reports.read(week, COLUMNS), None if content is None else predictions_of(content))
+
+
+def _report(week: WeekLog, settings: ReportSettings, before: _Before) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The files of the week's folder, and the summary."""
     found, refused = _models(week.models)
     order = _headline_first([model for model in week.models if model.model in found], week.week, refused, settings)
     files: dict[str, bytes] = {}
@@ -73,15 +94,18 @@ def _report(week: WeekLog, settings: ReportSettings, previous: bytes | None) -> 
         name = DRIFT if number == 0 else f"drift-{answered.model.replace(':', '-')}.html"
         report, files[name] = _model_report(week, answered, found[answered.model], name, settings)
         reports.append(report)
-    reports += [ModelReport(model, refused=refused[model.model]) for model in week.models if model.model in refused]
+    reports += [
+        _refused(week, model, refused[model.model], settings) for model in week.models if model.model in refused
+    ]
     customers = _at_risk(week, found, settings.at_risk)
     files[AT_RISK] = at_risk.table(customers)
     counted = {"flagged": week.flagged(), "listed": len(customers)}
     headline = found[order[0].model]
     assert reports[0].current is not None
-    ranking = _ranking(week, headline, reports[0].current, previous, settings)
+    ranking = _ranking(week, headline, reports[0].current, before.columns, settings)
     files[COLUMNS] = column_store.to_bytes(reports[0].current, headline.model.tag)
-    content = summary(week.week, reports[0], reports, week.counts, counted, ranking)
+    volume = Volume(total(week.counts).predictions, week.customers(), before.predictions)
+    content = summary(week.week, reports[0], reports, week.counts, counted, ranking, volume)
     files[SUMMARY] = to_json(content)
     return files, content
 
@@ -118,7 +142,16 @@ def _model_report(
     say(f"{answered.model}: comparing with its reference of {model.population.rows:,} customers")
     current = week.population(answered.model, model.population)
     decision = decide(model.rounded, current, settings=settings.drift, importance=model.model.manifest.importance)
-    report = ModelReport(answered, decision, current, model.population, model.reference_as_of, name)
+    report = ModelReport(
+        answered,
+        decision,
+        current,
+        model.population,
+        model.reference_as_of,
+        name,
+        stale=week.stale(answered.model, settings.stale_hours),
+        stale_hours=settings.stale_hours,
+    )
     say(f"{answered.model}: {decision.sentence}; drawing the report")
     html = evidently_report.render(
         evidently_report.sampled(model.reference, settings.sample, settings.seed),
@@ -127,6 +160,11 @@ def _model_report(
         evidently_report.Page(f"Week {week.week}: {decision.verdict}", _facts(report)),
     )
     return report, html
+
+
+def _refused(week: WeekLog, answered: ModelWeek, why: str, settings: ReportSettings) -> ModelReport:
+    stale = week.stale(answered.model, settings.stale_hours)
+    return ModelReport(answered, refused=why, stale=stale, stale_hours=settings.stale_hours)
 
 
 def _ranking(

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from churn.contract import NAMES
-from churn.errors import ModelStoreError, PredictionLogError, ReportError
+from churn.errors import ModelStoreError, PredictionLogError, ReportError, SettingError
 from churn.scoring import Scorer
 from monitoring import evidently_report, report
 from monitoring.drift import MONITORED
@@ -239,3 +239,31 @@ def test_the_whole_page_is_drawn_for_every_column(logged: Callable[..., Path], r
     assert f"out of {len(MONITORED)})" in page
     assert "<b>new</b>" not in page
     assert all(name in page for name in NAMES)
+
+
+def test_volume_is_compared_with_the_week_before_when_that_is_reported(
+    logged: Callable[..., Path], reports: ReportFolder
+) -> None:
+    rows = week_of_customers(400)
+    folder = logged(rows)
+    logged(rows.iloc[:100], scored=datetime(2018, 11, 4, tzinfo=UTC))
+    logged(rows.iloc[:250].assign(as_of=np.int64(THURSDAY - WEEK_MS)), scored=datetime(2018, 10, 26, tzinfo=UTC))
+    alone = make(folder, reports, ReportSettings(week=WEEK))["volume"]
+    assert alone == {"predictions": 500, "customers": 400, "previous_predictions": None, "change": None}
+    make(folder, reports, ReportSettings(week=WEEK.previous))
+    beside = make(folder, reports, ReportSettings(week=WEEK))["volume"]
+    assert beside == {"predictions": 500, "customers": 400, "previous_predictions": 250, "change": 1.0}
+
+
+def test_features_much_older_than_the_request_are_stale(
+    logged: Callable[..., Path], reports: ReportFolder, champion: ChampionModel
+) -> None:
+    rows = week_of_customers(400)
+    logged(rows.iloc[:300], scored=datetime(2018, 11, 3, 12, tzinfo=UTC))  # 48 hours after `as_of`, not more
+    folder = logged(rows.iloc[300:], scored=datetime(2018, 11, 3, 12, 0, 0, 1000, tzinfo=UTC))
+    content = make(folder, reports, ReportSettings())
+    assert content["stale"] == {"older_than_hours": 48, "predictions": 100, "share": 0.25}
+    assert content["models"][0]["stale"] == content["stale"]
+    assert make(folder, reports, ReportSettings(stale_hours=49))["stale"]["predictions"] == 0
+    with pytest.raises(SettingError, match="stale_hours"):
+        ReportSettings(stale_hours=-1)
