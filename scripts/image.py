@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shlex
+import stat
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from churn.artifact import Champion, champion_path, read_champion, replace_file
 from churn.command import run, say, show
 from churn.contract import CONTRACT_VERSION, example_customer
 from churn.errors import ChurnError
-from churn.service_settings import CHAMPION, LOG_DIR, SETTINGS
+from churn.service_settings import API_KEYS, API_KEYS_FILE, CHAMPION, LOG_DIR, SETTINGS
 from scripts import bento, engine, image_inventory, sbom
 
 ROOT: Final = Path(__file__).parent.parent
@@ -31,8 +32,12 @@ HARDENED: Final = (
 """The container works with nothing but these; Kubernetes says the same in its own words."""
 
 
+KEYS: Final = "/run/churn-api-keys"
+"""Where the container finds the file of API keys."""
+
+
 class ImageError(ChurnError):
-    """The image was not built."""
+    """The image was not built, or cannot be started."""
 
 
 def labels(champion: Champion) -> dict[str, str]:
@@ -111,12 +116,42 @@ def container(
     """
     command = [using.name, "run", "--rm", *HARDENED, "--volume", f"{log_folder}:/predictions"]
     command += ["--publish", f"{environment.get('HOST') or '127.0.0.1'}:{port}:{port}", "--env", f"PORT={port}"]
-    passed = [s.name for s in SETTINGS if s not in (CHAMPION, LOG_DIR) and s.name in environment]
-    command += [part for name in passed for part in ("--env", name)]
+    command += _settings(environment)
     if caller:
         command += ["--user", str(caller)]
         command += ["--userns", "keep-id"] if using.name == "podman" else []
     return [*command, image]
+
+
+def _settings(environment: Mapping[str, str]) -> list[str]:
+    """The service's settings by name, so that no key is seen in a list of processes; a file of keys is mounted."""
+    elsewhere = (CHAMPION, LOG_DIR, API_KEYS_FILE)
+    passed = [setting.name for setting in SETTINGS if setting not in elsewhere and environment.get(setting.name)]
+    given = [part for name in passed for part in ("--env", name)]
+    keys = environment.get(API_KEYS_FILE.name)
+    if keys:
+        given += ["--volume", f"{Path(keys).absolute()}:{KEYS}:ro", "--env", f"{API_KEYS_FILE.name}={KEYS}"]
+    return given
+
+
+def check_keys(file: Path, caller: int) -> None:
+    """The container's user has to be able to read the API keys.
+
+    Args:
+        file: as it is on this machine.
+        caller: who starts the container; root's containers run as the image's user.
+
+    Raises:
+        ImageError: no such file, or it is another's.
+    """
+    if not file.is_file():
+        raise ImageError(f"{API_KEYS_FILE.name}={file}: expected a file with a key on a line")
+    user, found = caller or USER, file.stat()
+    if not found.st_mode & (stat.S_IRUSR if found.st_uid == user else stat.S_IROTH):
+        raise ImageError(
+            f"{API_KEYS_FILE.name}={file}: user {user} of the container cannot read it; "
+            f"hand it over: chown {user} {shlex.quote(str(file))}"
+        )
 
 
 def start(using: engine.Engine, image: str, beside: Path, environment: Mapping[str, str]) -> None:
@@ -132,12 +167,15 @@ def start(using: engine.Engine, image: str, beside: Path, environment: Mapping[s
     log_folder.mkdir(parents=True, exist_ok=True)
     if os.getuid() == 0:
         os.chown(log_folder, USER, USER)
+    if environment.get(API_KEYS_FILE.name):
+        check_keys(Path(environment[API_KEYS_FILE.name]), os.getuid())
     url = f"http://127.0.0.1:{port}"
     command = container(using, image, port, log_folder, environment, os.getuid())
     say(f"starting: {shlex.join(command)}")
     say(f"ready when this says so: curl --fail {url}/readyz")
+    key = " --header 'x-api-key: KEY'" if environment.get(API_KEYS.name) or environment.get(API_KEYS_FILE.name) else ""
     for api in ("predict", "explain"):
-        say(f"  curl {url}/{api} --header 'content-type: application/json' --data @{example_path(beside)}")
+        say(f"  curl {url}/{api}{key} --header 'content-type: application/json' --data @{example_path(beside)}")
     say("Ctrl-C stops it")
     os.execvp(command[0], command)  # noqa: S606  # the engine takes this process's place, and so its signals
 

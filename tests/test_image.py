@@ -9,10 +9,11 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from churn.artifact import Champion
 from churn.contract import CONTRACT_VERSION
+from deploy.image.health import key
 from deploy.image.start import log_folder, outlives_the_container
 from scripts import image_inventory
 from scripts.engine import Engine, EngineError, find
-from scripts.image import container, labels
+from scripts.image import ImageError, check_keys, container, labels
 from scripts.sbom import bill_of_materials
 
 ROOT = Path(__file__).parent.parent
@@ -76,6 +77,44 @@ def test_the_container_has_no_privileges_and_answers_this_machine_only() -> None
     assert "--user 1000" in said
     assert "keep-id" not in said
     assert command[-1] == "churn-service:1"
+
+
+def test_keys_reach_the_container_as_a_name_or_as_a_file_and_never_as_an_argument() -> None:
+    secret = "a-key-of-the-tests-1"
+    given = {
+        "CHURN_API_KEYS": secret,
+        "CHURN_API_KEYS_FILE": "/secret/keys",
+        "CHURN_PROTECT_ALL": "1",
+        "CHURN_LOG_DIR": "x",
+    }
+    said = " ".join(container(Engine("docker"), "i", "1", Path("/log"), given, 0))
+    assert secret not in said
+    assert "--env CHURN_API_KEYS --env CHURN_PROTECT_ALL" in said
+    assert "--volume /secret/keys:/run/churn-api-keys:ro --env CHURN_API_KEYS_FILE=/run/churn-api-keys" in said
+    assert "CHURN_LOG_DIR" not in said
+
+
+def test_a_file_of_keys_that_the_containers_user_cannot_read_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    with pytest.raises(ImageError, match="expected a file with a key on a line"):
+        check_keys(file, 0)
+    file.touch(0o600)
+    with pytest.raises(ImageError, match="chown 4321 "):
+        check_keys(file, 4321)
+    file.chmod(0o604)
+    check_keys(file, 4321)
+
+
+@pytest.mark.parametrize(
+    ("keys", "file", "expected"),
+    [("", None, ""), (" first , second", None, "first"), ("", "# ours\n\nthird # of the shop\n", "third")],
+)
+def test_the_health_check_brings_a_key(tmp_path: Path, keys: str, file: str | None, expected: str) -> None:
+    environment = {"CHURN_API_KEYS": keys}
+    if file is not None:
+        (tmp_path / "keys").write_text(file)
+        environment["CHURN_API_KEYS_FILE"] = str(tmp_path / "keys")
+    assert key(environment) == expected
 
 
 def test_podman_without_root_keeps_the_callers_id_and_root_leaves_the_images_user() -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -99,11 +99,11 @@ class Container:
             complete, capture_output=True, text=True, check=False, env=os.environ | dict(self.image.here.run)
         )
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, headers: Mapping[str, str] | None = None) -> None:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and self.process.poll() is None:
             with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/readyz").status_code == httpx.codes.OK:
+                if httpx.get(f"{self.url}/readyz", headers=headers).status_code == httpx.codes.OK:
                     return
             time.sleep(0.1)
         raise AssertionError(f"the container did not start:\n{self.output.read_text()}")
@@ -111,19 +111,28 @@ class Container:
 
 @contextlib.contextmanager
 def launched(
-    image: Image, folder: Path, volume: Path, more: tuple[str, ...] = (), caller: int = 0
+    image: Image,
+    folder: Path,
+    volume: Path,
+    more: tuple[str, ...] = (),
+    caller: int = 0,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Container]:
     """Run the product's own command, with a name to ask after it."""
     volume.mkdir(exist_ok=True)
     os.chown(volume, caller or USER, caller or USER)
     port, name = str(free_port()), f"churn-test-{uuid.uuid4().hex[:12]}"
-    command = container(image.here.engine, image.name, port, volume, {}, 0)
+    command = container(image.here.engine, image.name, port, volume, settings or {}, 0)
     user = ("--user", str(caller)) if caller else ()
     command[2:2] = ["--name", name, *user, *more]
     output = folder / f"{name}.txt"
     with output.open("wb") as file:
         process = subprocess.Popen(
-            command, stdout=file, stderr=file, env=os.environ | dict(image.here.run), start_new_session=True
+            command,
+            stdout=file,
+            stderr=file,
+            env=os.environ | dict(image.here.run) | dict(settings or {}),
+            start_new_session=True,
         )
     try:
         yield Container(process, name, f"http://127.0.0.1:{port}", output, volume, image)
@@ -251,6 +260,24 @@ def test_any_user_can_run_it(image: Image, tmp_path: Path) -> None:
         with running.client() as client:
             assert client.post("/predict", json={"customers": customers(1)}).status_code == 200
     assert {path.stat().st_uid for path in running.volume.rglob("*") if path.is_file()} == {12_345}
+
+
+def test_with_a_file_of_keys_only_who_has_one_is_answered_and_the_health_check_still_passes(
+    image: Image, tmp_path: Path
+) -> None:
+    keys, held = tmp_path / "keys", {"X-API-Key": "a-key-of-the-tests-1"}
+    keys.write_text(held["X-API-Key"] + "  # the tests\n")
+    keys.chmod(0o400)
+    os.chown(keys, USER, USER)
+    settings = {"CHURN_API_KEYS_FILE": str(keys), "CHURN_PROTECT_ALL": "1"}
+    with launched(image, tmp_path, tmp_path / "predictions", settings=settings) as running:
+        running.wait_until_ready(held)
+        with running.client() as client:
+            asked = {"customers": customers(1)}
+            assert client.post("/predict", json=asked).status_code == 401
+            assert client.get("/metrics").status_code == 401
+            assert client.post("/predict", json=asked, headers=held).status_code == 200
+        assert running.execute("python", "/app/bento/src/deploy/image/health.py").returncode == 0
 
 
 def test_without_a_volume_it_says_so(image: Image, tmp_path: Path) -> None:
