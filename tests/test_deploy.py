@@ -1,5 +1,6 @@
 """What an operator copies: the Kubernetes manifests against the schemas, and against the image and the service."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from scripts.image import USER
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
+RUNBOOK = DEPLOY.parent / "docs" / "alerts.md"
 OVERLAYS = sorted(path.parent for path in KUBERNETES.glob("overlays/*/kustomization.yaml"))
 Manifest = dict[str, Any]
 
@@ -193,3 +195,36 @@ def test_replicas_can_share_the_log_and_the_report_only_reads_it() -> None:
     (report,) = pod_specs()[1]["containers"]
     (mount,) = [mount for mount in report["volumeMounts"] if mount["name"] == "predictions"]
     assert mount["readOnly"] is True
+
+
+def alerts() -> list[Manifest]:
+    (rules,) = documents(DEPLOY / "prometheus" / "rules.yml")
+    return [rule for group in rules["groups"] for rule in group["rules"]]
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda found: str(found["alert"]))
+def test_every_alert_says_what_is_wrong_what_to_do_and_where_to_read_on(alert: Manifest) -> None:
+    name, severity = alert["alert"], alert["labels"]["severity"]
+    assert alert["annotations"].keys() == {"summary", "action", "runbook"}
+    assert alert["annotations"]["runbook"] == f"docs/alerts.md#{name.lower()}"
+    page = RUNBOOK.read_text()
+    assert f"\n### {name}\n" in page
+    assert f"| [{name}](#{name.lower()}) | {severity} | " in page
+
+
+def test_the_page_of_alerts_describes_no_other() -> None:
+    described = re.findall(r"^### (\w+)$", RUNBOOK.read_text(), flags=re.MULTILINE)
+    assert described == [alert["alert"] for alert in alerts()]
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda found: str(found["alert"]))
+def test_every_alert_has_a_unit_test_that_it_fires_and_one_that_it_does_not(alert: Manifest) -> None:
+    tested = [
+        case
+        for path in (DEPLOY.parent / "tests" / "system").glob("*rules_test.yml")
+        for document in documents(path)
+        for test in document["tests"]
+        for case in test.get("alert_rule_test", [])
+        if case["alertname"] == alert["alert"]
+    ]
+    assert {bool(case["exp_alerts"]) for case in tested} == {True, False}

@@ -120,8 +120,9 @@ def watched(champion: ChampionModel, tmp_path_factory: pytest.TempPathFactory) -
             service.stop()
 
 
-def test_the_rules_fire_when_they_should_and_only_then() -> None:
-    rules = PROJECT / "tests" / "system" / "rules_test.yml"
+@pytest.mark.parametrize("tests", ["rules_test.yml", "report_rules_test.yml"])
+def test_the_rules_fire_when_they_should_and_only_then(tests: str) -> None:
+    rules = PROJECT / "tests" / "system" / tests
     told = subprocess.run(("promtool", "test", "rules", str(rules)), capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stdout + told.stderr
 
