@@ -5,13 +5,17 @@ it alone, which returns what `monitoring.drift` found: the adjusted p-value as t
 false-alarm rate as the threshold, and "drift" exactly where we page. One paging column makes
 the data set drift. A column without values on one side, which Evidently fails on, is drawn
 as what matters then: how many rows have a value.
+
+Once it is known who left, the performance of the classification stands below, on the rows
+with a label, beside the same of the reference.
 """
 
+import contextlib
 import html
 import os
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -21,8 +25,10 @@ import pandas as pd
 
 from churn.contract import Feature
 from churn.errors import ReportError
-from monitoring.comparison import TestResult
-from monitoring.drift import MONITORED, OUTPUTS, DriftDecision
+from churn.metrics import LABEL
+from monitoring.comparison import TestResult, plain
+from monitoring.drift import CHURN_PROBABILITY, MONITORED, OUTPUTS, WILL_CHURN, DriftDecision
+from monitoring.report_folder import INDEX, MANAGER
 
 SAMPLE_ROWS: Final = 5_000
 """Rows a side that are drawn; the decision is made on all."""
@@ -31,6 +37,11 @@ SHOWN_CATEGORIES: Final = 20
 """The most frequent ones are drawn; the rest is one bar."""
 
 PRESENCE: Final = ("has a value", "no value")
+
+LEAVES: Final = "leaves"
+STAYS: Final = "stays"
+FEWEST_LABELLED: Final = 20
+"""With fewer rows of either outcome, Evidently's curves show noise or cannot be drawn."""
 
 _BODY: Final = re.compile(r"<body[^>]*>")
 
@@ -43,12 +54,25 @@ class Page:
     facts: Sequence[tuple[str, str]]
 
 
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Predictions of which it is known, at least in part, who left.
+
+    Both frames have `churned` (0 or 1, null where not known), `churn_probability` and
+    `will_churn`; the reference's probabilities are out-of-fold ones.
+    """
+
+    reference: pd.DataFrame
+    current: pd.DataFrame
+
+
 def render(
     reference: pd.DataFrame,
     current: pd.DataFrame,
     decision: DriftDecision,
     page: Page,
     features: Sequence[Feature] = MONITORED,
+    labelled: Labelled | None = None,
 ) -> bytes:
     """The report as one HTML page that needs no other file and no network.
 
@@ -58,6 +82,7 @@ def render(
         decision: made on all rows; the frames may be samples.
         page: what stands above Evidently's part.
         features: the columns to draw.
+        labelled: what is known of who left; its performance is drawn where there is enough of it.
 
     Raises:
         ReportError: Evidently cannot render what is left.
@@ -66,8 +91,53 @@ def render(
     sides = [drawn(reference, current, feature) for feature in shown]
     before = pd.DataFrame({feature.name: side[0] for feature, side in zip(shown, sides, strict=True)})
     after = pd.DataFrame({feature.name: side[1] for feature, side in zip(shown, sides, strict=True)})
-    body = _evidently(before, after, shown, decision)
-    return _with_head(body, _head(page, decision)).encode()
+    outcomes = None if labelled is None else (judged(labelled.reference), judged(labelled.current))
+    drawable = outcomes is not None and all(map(_has_both_outcomes, outcomes))
+    with _smaller_plots():
+        body = _evidently(before, after, shown, decision, outcomes if drawable else None)
+    return _with_head(body, _head(page, decision, features, _told(outcomes, drawable))).encode()
+
+
+def judged(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows with a label, as Evidently takes them: `target`, `prediction`, `probability`."""
+    known = frame[frame[LABEL].notna()]
+    outcome = {True: LEAVES, False: STAYS}
+    return pd.DataFrame(
+        {
+            "target": [outcome[bool(left)] for left in known[LABEL]],
+            "prediction": [outcome[flagged in (True, "true")] for flagged in known[WILL_CHURN.name]],
+            "probability": known[CHURN_PROBABILITY.name].to_numpy(np.float64),
+        }
+    )
+
+
+def _has_both_outcomes(frame: pd.DataFrame) -> bool:
+    return bool(min((frame["target"] == outcome).sum() for outcome in (LEAVES, STAYS)) >= FEWEST_LABELLED)
+
+
+def _told(outcomes: tuple[pd.DataFrame, pd.DataFrame] | None, drawable: bool) -> str:
+    """What the page has of the classification's performance, in words."""
+    if outcomes is None:
+        return "How well the classification did is drawn here once it is known who left."
+    rows = len(outcomes[1])
+    left = int((outcomes[1]["target"] == LEAVES).sum())
+    known = f"Of {rows:,} drawn customers it is known whether they left: {left:,} did."
+    if drawable:
+        return f"{known} How well the classification did stands last, beside the same of the training data."
+    return f"{known} That, or the training data, has fewer than {FEWEST_LABELLED} of one outcome: no curves are drawn."
+
+
+@contextlib.contextmanager
+def _smaller_plots() -> Iterator[None]:
+    """Without the template that plotly writes out in each plot: a third of the page."""
+    import plotly.io  # noqa: PLC0415  # only a page that is drawn needs it
+
+    usual = plotly.io.templates.default
+    plotly.io.templates.default = "none"
+    try:
+        yield
+    finally:
+        plotly.io.templates.default = usual
 
 
 def _drawable_as(feature: Feature, *frames: pd.DataFrame) -> Feature:
@@ -119,7 +189,13 @@ def escaped(text: str) -> str:
     return "".join(character if character.isprintable() else "�" for character in shown)
 
 
-def _evidently(before: pd.DataFrame, after: pd.DataFrame, shown: Sequence[Feature], decision: DriftDecision) -> str:
+def _evidently(
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+    shown: Sequence[Feature],
+    decision: DriftDecision,
+    outcomes: tuple[pd.DataFrame, pd.DataFrame] | None = None,
+) -> str:
     os.environ.setdefault("DO_NOT_TRACK", "1")
     # Evidently takes seconds to import, and reads its settings when it is.
     from evidently import DataDefinition, Dataset, Report  # noqa: PLC0415
@@ -149,12 +225,28 @@ def _evidently(before: pd.DataFrame, after: pd.DataFrame, shown: Sequence[Featur
     sides = (Dataset.from_pandas(frame, data_definition=definition) for frame in (after, before))
     with np.errstate(invalid="ignore", divide="ignore"):  # a constant column has no density
         snapshot = report.run(*sides)
+    if outcomes is not None:
+        # A run takes one table, and these are other rows: their widgets join the same page.
+        snapshot._widgets.extend(_performance(*outcomes)._widgets)  # noqa: SLF001  # Evidently joins no two runs
     with tempfile.TemporaryDirectory(prefix="churn-render-") as folder:
         path = Path(folder, "drift.html")
         snapshot.save_html(str(path))  # it writes nothing, and says nothing, when given a Path
         if not path.exists():
             raise ReportError("Evidently wrote no page; its version may have changed: see docs/monitoring.md")
         return path.read_text(encoding="utf-8")
+
+
+def _performance(before: pd.DataFrame, after: pd.DataFrame) -> Any:
+    """Evidently's run over the rows with a label; its own tests are not ours and stay out."""
+    from evidently import BinaryClassification, DataDefinition, Dataset, Report  # noqa: PLC0415  # as above
+    from evidently.presets import ClassificationPreset  # noqa: PLC0415
+
+    classification = BinaryClassification(
+        target="target", prediction_labels="prediction", prediction_probas="probability", pos_label=LEAVES
+    )
+    definition = DataDefinition(classification=[classification])
+    sides = (Dataset.from_pandas(frame, data_definition=definition) for frame in (after, before))
+    return Report([ClassificationPreset()]).run(*sides)
 
 
 def _registered(feature: Feature, decision: DriftDecision) -> str:
@@ -187,18 +279,39 @@ def described(leading: TestResult | None) -> str:
     return f"{leading.test}, p adjusted for all tests of the report ({leading.severity})"
 
 
-def _head(page: Page, decision: DriftDecision) -> str:
+def _head(page: Page, decision: DriftDecision, features: Sequence[Feature], performance: str) -> str:
     rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in page.facts)
     reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in decision.reasons)
     return (
         f'<section class="churn {html.escape(decision.verdict.replace(" ", "-"))}"><style>{_STYLE}</style>'
+        f'<nav><a href="../{INDEX}">All weeks</a> · <a href="{MANAGER}">This week in plain words</a></nav>'
         f"<h1>{html.escape(page.title)}</h1><p><strong>{html.escape(decision.verdict)}</strong>: "
         f"{html.escape(decision.sentence)}</p><table>{rows}</table>"
         + (f"<ul>{reasons}</ul>" if reasons else "")
+        + _thresholds(decision, features)
         + "<p>Below, Evidently's plots. “Drift” is our verdict, not one of its own: a column drifts when its p-value, "
-        f"adjusted for all {decision.family} tests, is at most {decision.false_alarm_rate:g} and its change is large "
-        "enough to matter.</p></section>"
+        f"adjusted for all {decision.family} tests, is at most {decision.false_alarm_rate:g} and its change is past "
+        f"its gate, so large enough to matter. {html.escape(performance)}</p></section>"
     )
+
+
+def _thresholds(decision: DriftDecision, features: Sequence[Feature]) -> str:
+    """Every column by the test that says most, beside what it would have taken to page."""
+    leading = [test for feature in features if (test := decision.leading(feature.name)) is not None]
+    if not leading:
+        return ""
+    rows = "".join(map(_threshold, leading))
+    return (
+        f"<details><summary>What was found in each of {len(leading)} columns, and the threshold of each</summary>"
+        '<div class="wide"><table><thead><tr><th>Column</th><th>Severity</th><th>Test</th><th>Effect</th><th>Gate</th>'
+        f"<th>Unit</th><th>Adjusted p</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
+    )
+
+
+def _threshold(test: TestResult) -> str:
+    p = "–" if test.adjusted_p is None else f"{test.adjusted_p:.2g}"
+    texts = (test.feature, test.severity, test.test, plain(test.effect), plain(test.gate), test.unit, p)
+    return f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in texts)}</tr>"
 
 
 _STYLE: Final = (
@@ -206,6 +319,8 @@ _STYLE: Final = (
     "border-left:8px solid #2e7d32;background:#fff;color:#222}.churn.drift{border-color:#c62828}"
     ".churn.too-few{border-color:#757575}.churn h1{font-size:1.5rem;margin:0 0 .5rem}.churn th{text-align:left;"
     "font-weight:600;padding:.1rem 1rem .1rem 0;vertical-align:top}.churn td{overflow-wrap:anywhere}"
+    ".churn li{overflow-wrap:anywhere}.churn .wide{overflow-x:auto}.churn .wide td{padding:.1rem 1rem .1rem 0;"
+    "overflow-wrap:normal}.churn a{color:#0b57d0}"
 )
 
 

@@ -17,6 +17,7 @@ from churn.errors import ReportError, SettingError
 from monitoring.week import Week
 
 DRIFT: Final = "drift.html"
+MANAGER: Final = "manager.html"
 SUMMARY: Final = "summary.json"
 AT_RISK: Final = "at_risk.csv"
 COLUMNS: Final = "columns.parquet"
