@@ -74,8 +74,13 @@ def at_risk(past: Table, as_of: int) -> Table:
     customers = past.group_by("customer_id").aggregate(
         last_ts=past.ts.max(), cancellations=(past.page == CANCELLATION).sum()
     )
-    alive = (customers.last_ts >= as_of - AT_RISK_DAYS * DAY_MS) & (customers.cancellations == 0)
-    return customers.filter(alive).select("customer_id", "last_ts")
+    here = is_at_risk(customers.last_ts, customers.cancellations, as_of)
+    return customers.filter(here).select("customer_id", "last_ts")
+
+
+def is_at_risk(last_ts: Expression, cancellations: Expression, as_of: Any) -> Expression:
+    """By the newest event and the number of cancellations before `as_of`."""
+    return (last_ts >= as_of - AT_RISK_DAYS * DAY_MS) & (cancellations == 0)
 
 
 def _ordered(recent: Table) -> Table:

@@ -1,12 +1,14 @@
 from datetime import UTC, datetime
 
+import ibis
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from churn.errors import NotEnoughDataError, SettingError
-from churn.features import DAY_MS
-from churn.labels import labels
+from churn.features import DAY_MS, at_risk
+from churn.labels import Definition, labels, labels_at
 from churn.moments import epoch_ms
 from tests.logs import event, event_table
 
@@ -96,3 +98,63 @@ def test_inactivity_is_the_published_label(rows) -> None:
         trigger = any(row["page"] in {"Thumbs Down", "Submit Downgrade"} for row in mine)
         published[customer] = int(trigger and END - max(row["ts"] for row in mine) > 30 * DAY_MS)
     assert labelled(rows, "inactivity") == published
+
+
+def labelled_at(rows, moments: list[tuple[str, int]], kind="either", log_end=END + 60 * DAY_MS):
+    pairs = {"customer_id": [customer for customer, _ in moments], "as_of": [moment for _, moment in moments]}
+    table = ibis.memtable(pa.table(pairs, schema=pa.schema([("customer_id", pa.string()), ("as_of", pa.int64())])))
+    found = labels_at(event_table(rows), table, log_end, Definition(kind)).to_pyarrow().to_pylist()
+    return {(row["customer_id"], row["as_of"]): (row["churned"], row["at_risk"]) for row in found}
+
+
+SOME_EVENTS = st.lists(
+    st.builds(
+        event,
+        st.sampled_from("abc"),
+        st.integers(-3, 100).map(lambda day: AS_OF + day * DAY_MS) | st.integers(AS_OF - 60 * DAY_MS, END),
+        st.sampled_from(["Home", "Thumbs Down", "Submit Downgrade", "Cancellation Confirmation"]),
+    ),
+    min_size=1,
+    max_size=15,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    SOME_EVENTS,
+    st.sets(
+        st.tuples(st.sampled_from("abcd"), st.integers(0, 50).map(lambda day: AS_OF + day * DAY_MS)),
+        min_size=1,
+        max_size=6,
+    ),
+    st.sampled_from(["either", "inactivity", "cancellation"]),
+)
+def test_labels_at_moments_of_their_own_are_those_of_each_moment(rows, moments, kind) -> None:
+    events, log_end = event_table(rows), AS_OF + 65 * DAY_MS
+    expected = {}
+    for customer, moment in moments:
+        if moment + 30 * DAY_MS <= log_end:
+            found = {row["customer_id"]: row for row in labels(events, moment, log_end, kind).to_pyarrow().to_pylist()}
+            here = {
+                row["customer_id"]
+                for row in at_risk(events.filter(events.ts < moment), moment).to_pyarrow().to_pylist()
+            }
+            if customer in found:
+                expected[customer, moment] = (found[customer]["churned"], customer in here)
+    assert labelled_at(rows, sorted(moments), kind, log_end) == expected
+
+
+def test_who_is_gone_already_is_not_at_risk() -> None:
+    rows = [
+        event("here", AS_OF - 1),
+        event("cancelled", AS_OF - 2, "Cancellation Confirmation"),
+        event("cancelled", AS_OF - 1, "Thumbs Down"),
+        event("quiet", AS_OF - 31 * DAY_MS, "Thumbs Down"),
+    ]
+    found = labelled_at(rows, [("here", AS_OF), ("cancelled", AS_OF), ("quiet", AS_OF), ("unknown", AS_OF)])
+    assert found == {("here", AS_OF): (0, True), ("cancelled", AS_OF): (1, False), ("quiet", AS_OF): (1, False)}
+
+
+def test_at_moments_whose_horizon_has_not_elapsed_nothing_is_known() -> None:
+    moments = [("stays", AS_OF), ("stays", AS_OF + 1)]
+    assert set(labelled_at(LIVES, moments, log_end=END)) == {("stays", AS_OF)}
