@@ -24,12 +24,17 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Predictions beside what happened: `churned` and `flagged` 0 or 1, all float64 [n]."""
+    """Predictions beside what happened: `churned` and `flagged` 0 or 1, all float64 [n].
+
+    `count`: how many predictions each row stands for, where equal ones are grouped; None is
+    one each. The weights of the measures must contain it.
+    """
 
     churned: Vector
     score: Vector
     probability: Vector
     flagged: Vector
+    count: Vector | None = None
 
     @classmethod
     def of(cls, predictions: pd.DataFrame) -> "Judged":
@@ -43,8 +48,10 @@ class Judged:
     @cached_property
     def calibration_bin(self) -> NDArray[np.int64]:
         """Which of ten bins of equal size, by probability, each row is in; ties stay together."""
-        rank = pd.Series(self.probability).rank(method="min").to_numpy() - 1
-        return (rank * CALIBRATION_BINS // len(rank)).astype(np.int64)
+        values, position = np.unique(self.probability, return_inverse=True)
+        size = np.bincount(position, weights=self.count, minlength=len(values))
+        below = np.cumsum(size) - size
+        return np.asarray(below * CALIBRATION_BINS // size.sum(), dtype=np.int64)[position]
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from churn.contract import CONTRACT_VERSION, FEATURES, Feature
 from churn.errors import PredictionLogError
 from monitoring.column_summary import ColumnSummary, Population, rounding_step
 from monitoring.drift import MONITORED
+from monitoring.estimated import CELL, Answers
 from monitoring.log_lines import FileCounts, literal, newest_as_of, quoted, stage, total
 from monitoring.prediction_log import day_of, files
 from monitoring.week import Week
@@ -121,6 +122,15 @@ class WeekLog:
     def customers(self) -> int:
         """How many customers any model answered about."""
         return int(self._one("SELECT count(*) FROM customers WHERE latest", []))
+
+    def answers(self, model: str) -> Answers:
+        """What a model answered, each customer once, grouped by probability."""
+        sql = (
+            f"SELECT avg(churn_probability), will_churn::INT, count(*) FROM customers WHERE model = ? "  # noqa: S608  # a constant
+            f"GROUP BY round(churn_probability / {CELL}), will_churn ORDER BY 1, 2"
+        )
+        found = np.array(self._connection.execute(sql, [model]).fetchall(), dtype=np.float64)
+        return Answers(*found.T)
 
     def stale(self, model: str, older_than_hours: int) -> int:
         """How many of a model's predictions, repeated ones included, used features older than that."""

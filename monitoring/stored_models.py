@@ -10,6 +10,7 @@ import pandas as pd
 
 from churn.artifact import StoredModel, champion_path, load, read_champion
 from churn.errors import ModelStoreError
+from churn.labels import Definition
 from monitoring.column_summary import Population, rounding_step, summarise_frame
 from monitoring.drift import CHURN_PROBABILITY, MONITORED, WILL_CHURN
 
@@ -34,6 +35,12 @@ class Watched:
         """The same with numbers rounded as the log's are."""
         columns = {name: column.rounded(rounding_step(column)) for name, column in self.population.columns.items()}
         return Population(self.population.rows, columns)
+
+    @property
+    def definition(self) -> Definition:
+        """Of churn: what the model was trained to foresee, and how far ahead."""
+        training = self.model.manifest.training
+        return Definition(training["label"], training["horizon_days"])
 
     @property
     def reference_as_of(self) -> str:

@@ -11,6 +11,7 @@ from churn.moments import iso
 from monitoring.column_summary import Population
 from monitoring.comparison import TestResult
 from monitoring.drift import CHURN_PROBABILITY, MONITORED, WILL_CHURN, DriftDecision, RankedTest, Ranking, onset
+from monitoring.estimated import Estimate
 from monitoring.log_lines import FileCounts, total
 from monitoring.log_reader import ModelWeek
 from monitoring.week import Week
@@ -30,7 +31,9 @@ class ModelReport:
     """One model's week: what it answered, and what was decided about it.
 
     `refused` says why there is no decision: the model cannot be had. `stale` is how many of
-    its predictions used features older than `stale_hours`.
+    its predictions used features older than `stale_hours`. `estimated` is how good its
+    predictions probably are, `known_after` (UTC epoch milliseconds) when the last of them
+    can be judged.
     """
 
     answered: ModelWeek
@@ -42,6 +45,8 @@ class ModelReport:
     refused: str | None = None
     stale: int = 0
     stale_hours: int = STALE_HOURS
+    estimated: Estimate | None = None
+    known_after: int | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def _of_model(report: ModelReport) -> dict[str, Any]:
             "predictions": report.stale,
             "share": report.stale / answered.predictions if answered.predictions else None,
         },
-        "performance": {"estimated": None, "realised": None, "pending": None},
+        "performance": _performance(report),
     }
     if decision is None or report.current is None or report.reference is None:
         return entry | {"verdict": None, "refused": report.refused}
@@ -128,6 +133,15 @@ def _of_model(report: ModelReport) -> dict[str, Any]:
         "mean_probability": _pair(mean_probability, report),
         "flagged_share": _pair(flagged_share, report),
     }
+
+
+def _performance(report: ModelReport) -> dict[str, Any]:
+    """What is known before any label is: `monitoring.late_labels` fills in the rest."""
+    pending = None
+    if report.known_after is not None:
+        pending = {"customers": report.answered.customers, "known_after": iso(report.known_after)}
+    estimated = None if report.estimated is None else report.estimated.to_dict()
+    return {"estimated": estimated, "realised": None, "pending": pending}
 
 
 def _pair(figure: Any, report: ModelReport) -> dict[str, float | None]:

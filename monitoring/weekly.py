@@ -5,12 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from churn.artifact import replace_file
 from churn.command import say
 from churn.errors import ChurnError, ModelStoreError, ReportError, SettingError
 from monitoring import at_risk, column_store, evidently_report, segments
 from monitoring.column_summary import Population, rounding_step
-from monitoring.drift import OUTPUTS, DriftSettings, Ranking, decide, rank
+from monitoring.drift import CHURN_PROBABILITY, OUTPUTS, DriftSettings, Ranking, decide, rank
+from monitoring.estimated import estimate
 from monitoring.index_page import page as index_page
 from monitoring.log_lines import total
 from monitoring.log_reader import ModelWeek, WeekLog, read_week
@@ -151,6 +155,8 @@ def _model_report(
         name,
         stale=week.stale(answered.model, settings.stale_hours),
         stale_hours=settings.stale_hours,
+        estimated=estimate(week.answers(answered.model), _calibrated_on(model), settings.seed),
+        known_after=answered.last_as_of + model.definition.horizon_ms,
     )
     say(f"{answered.model}: {decision.sentence}; drawing the report")
     html = evidently_report.render(
@@ -160,6 +166,11 @@ def _model_report(
         evidently_report.Page(f"Week {week.week}: {decision.verdict}", _facts(report)),
     )
     return report, html
+
+
+def _calibrated_on(model: Watched) -> NDArray[np.float64]:
+    """Out-of-fold probabilities of customers whom the calibration was fitted to."""
+    return model.reference[CHURN_PROBABILITY.name].to_numpy(np.float64)
 
 
 def _refused(week: WeekLog, answered: ModelWeek, why: str, settings: ReportSettings) -> ModelReport:

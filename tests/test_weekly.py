@@ -267,3 +267,24 @@ def test_features_much_older_than_the_request_are_stale(
     assert make(folder, reports, ReportSettings(stale_hours=49))["stale"]["predictions"] == 0
     with pytest.raises(SettingError, match="stale_hours"):
         ReportSettings(stale_hours=-1)
+
+
+def test_performance_is_estimated_for_each_model_and_says_when_it_will_be_known(
+    logged: Callable[..., Path], reports: ReportFolder, champion: ChampionModel
+) -> None:
+    rows = week_of_customers(400)
+    logged(rows.iloc[:50], scored=datetime(2018, 11, 4, tzinfo=UTC))  # asked twice: each customer counts once
+    content = make(logged(rows), reports, ReportSettings())
+    scorer = Scorer(champion.model)
+    probability = scorer.probability(scorer.score(scorer.encoder.frame(rows)))
+    estimated, pending = content["performance"]["estimated"], content["performance"]["pending"]
+    flagged = probability >= scorer.threshold
+    assert (estimated["customers"], estimated["method"]) == (400, "CBPE")
+    assert estimated["expected_churners"] == pytest.approx(probability.sum())
+    assert estimated["metrics"]["precision"]["value"] == pytest.approx(probability[flagged].mean())
+    assert estimated["metrics"]["recall"]["value"] == pytest.approx(probability[flagged].sum() / probability.sum())
+    for figure in estimated["metrics"].values():
+        assert figure["low"] < figure["value"] < figure["high"]
+    assert pending == {"customers": 400, "known_after": "2018-12-01T12:00:00Z"}
+    assert content["performance"]["realised"] is None
+    assert content["models"][0]["performance"] == content["performance"]
