@@ -99,7 +99,7 @@ class BoundedService(Service):  # type: ignore[misc]  # BentoML's types are left
 
     def to_asgi(self, is_main: bool = True) -> Boundary:
         """The boundary, and within it BentoML's application."""
-        limits = Limits(in_flight=SETTINGS.max_in_flight)
+        limits = Limits(in_flight=SETTINGS.max_in_flight, held=SETTINGS.max_held)
         return Boundary(
             super().to_asgi(is_main),
             ANSWERS,

@@ -22,7 +22,7 @@ class Strict(BaseModel):
 class PredictRequest(Strict):
     """Customers to score."""
 
-    customers: Annotated[list[Customer], Field(min_length=1)] = Field(
+    customers: Annotated[list[Customer], Field(min_length=1, max_length=MAXIMUM_PREDICT)] = Field(
         description="Customers to score, each at its moment, answered in the same order. "
         f"More than {MAXIMUM_PREDICT} are too many: 413.",
         examples=[[example_customer()]],
@@ -32,7 +32,7 @@ class PredictRequest(Strict):
 class ExplainRequest(Strict):
     """Customers to score and explain."""
 
-    customers: Annotated[list[Customer], Field(min_length=1)] = Field(
+    customers: Annotated[list[Customer], Field(min_length=1, max_length=MAXIMUM_EXPLAIN)] = Field(
         description="Customers to explain, each at its moment, answered in the same order. "
         f"More than {MAXIMUM_EXPLAIN} are too many: 413.",
         examples=[[example_customer()]],

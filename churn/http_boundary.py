@@ -18,6 +18,7 @@ from churn.api_models import Problem, RequestError
 
 MAXIMUM_BODY: Final = 32 * 1024 * 1024
 MAXIMUM_IN_FLIGHT: Final = 64
+MAXIMUM_HELD: Final = 2 * MAXIMUM_BODY
 BODY_SECONDS: Final = 30.0
 """How long a caller may take to send a body."""
 
@@ -62,12 +63,36 @@ class Limits:
     Attributes:
         body: bytes of one request.
         in_flight: requests to the two APIs at a time, in this worker.
+        held: bytes of their bodies at a time, beyond the first piece of each (64 KB at most).
         body_seconds: how long a caller may take to send a body.
     """
 
     body: int = MAXIMUM_BODY
     in_flight: int = MAXIMUM_IN_FLIGHT
+    held: int = MAXIMUM_HELD
     body_seconds: float = BODY_SECONDS
+
+
+class _Held:
+    """Bytes of bodies that this worker holds, of all requests together."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._total = 0
+
+    def take(self, size: int) -> None:
+        """Count what has arrived; what is only announced takes no memory.
+
+        Raises:
+            RequestError: 429, there is no room for it.
+        """
+        if self._total + size > self._limit:
+            found = Problem(loc=[], msg="the bodies being worked on are too large together; try again in a second")
+            raise RequestError(429, "too much data at a time", [found])
+        self._total += size
+
+    def give_back(self, size: int) -> None:
+        self._total -= size
 
 
 class Boundary:
@@ -105,6 +130,7 @@ class Boundary:
         self._record = record
         self._crowd = crowd
         self._in_flight = 0
+        self._held = _Held(limits.held)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -112,7 +138,7 @@ class Boundary:
             return
         path, started, status = scope["path"], time.perf_counter(), 500
         headers = dict(scope["headers"])
-        request_id = _request_id(headers)
+        request_id = request_id_of(headers)
         refusal: RequestError | None = None
         try:
             if _is_bentoml(path):
@@ -157,14 +183,16 @@ class Boundary:
             raise RequestError(429, "too many requests at a time", [Problem(loc=[], msg="try again in a second")])
         self._in_flight += 1
         self._crowd(1)
+        body = _Body(self._held, self._limits.body)
         try:
             _check_headers(headers)
-            return await answer(await self._body(headers, receive), request_id)
+            return await answer(await self._read(body, headers, receive), request_id)
         finally:
+            body.release()
             self._in_flight -= 1
             self._crowd(-1)
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    async def _read(self, body: "_Body", headers: dict[bytes, bytes], receive: Receive) -> bytes:
         limit = self._limits.body
         if int(headers.get(b"content-length", b"0")) > limit:
             if headers.get(b"expect", b"").lower() != b"100-continue":
@@ -175,7 +203,7 @@ class Boundary:
             return bytes(message.get("body", b""))
         try:
             async with asyncio.timeout(self._limits.body_seconds):
-                return await _joined(message, receive, limit)
+                return await body.joined(message, receive)
         except TimeoutError:
             waited = Problem(loc=[], msg=f"the body did not arrive within {self._limits.body_seconds:g} seconds")
             raise RequestError(408, "the body is too slow", [waited]) from None
@@ -190,20 +218,46 @@ def _wrong_method(found: str, expected: str) -> RequestError:
     return RequestError(405, "wrong method", [problem], allow=expected)
 
 
-async def _joined(message: Message, receive: Receive, limit: int) -> bytes:
-    parts = [message.get("body", b"")]
-    size = len(parts[0])
-    while message.get("more_body"):
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise RequestError(400, "the body ended early")
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > limit:
-            parts.clear()
-            await _discard(receive)
-            raise _too_large(limit)
-    return b"".join(parts)
+class _Body:
+    """A body that comes in pieces."""
+
+    def __init__(self, held: _Held, limit: int) -> None:
+        self._all = held
+        self._limit = limit
+        self._mine = 0
+
+    async def joined(self, message: Message, receive: Receive) -> bytes:
+        """Its pieces from the first on, put together.
+
+        Raises:
+            RequestError: 413 too large, 429 no room for it beside the others, 400 it ended early.
+        """
+        parts = [message.get("body", b"")]
+        size = len(parts[0])
+        while message.get("more_body"):
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise RequestError(400, "the body ended early")
+            piece = message.get("body", b"")
+            size += len(piece)
+            if size > self._limit:
+                parts.clear()
+                self.release()
+                if message.get("more_body"):
+                    await _discard(receive)
+                raise _too_large(self._limit)
+            self._take(len(piece))
+            parts.append(piece)
+        return b"".join(parts)
+
+    def _take(self, size: int) -> None:
+        self._all.take(size)
+        self._mine += size
+
+    def release(self) -> None:
+        """Make room for others."""
+        self._all.give_back(self._mine)
+        self._mine = 0
 
 
 async def _discard(receive: Receive) -> None:
@@ -233,7 +287,7 @@ def _check_headers(headers: dict[bytes, bytes]) -> None:
         raise RequestError(415, "wrong content encoding", [found])
 
 
-def _request_id(headers: dict[bytes, bytes]) -> str:
+def request_id_of(headers: dict[bytes, bytes]) -> str:
     """The caller's `X-Request-ID` where it is a plain short token, else a new one."""
     given = headers.get(b"x-request-id", b"")
     return given.decode("ascii") if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex

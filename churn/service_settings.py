@@ -7,7 +7,9 @@ from typing import Final
 
 from churn.api_keys import ApiKeys, read_keys
 from churn.errors import SettingError
+from churn.http_boundary import MAXIMUM_BODY
 
+_MB: Final = 1024 * 1024
 REQUEST_LOGS: Final = ("all", "errors", "none")
 
 
@@ -35,6 +37,9 @@ THREADS: Final = Setting("CHURN_THREADS", "2", "Threads a worker explains a batc
 MAX_IN_FLIGHT: Final = Setting(
     "CHURN_MAX_IN_FLIGHT", "64", "Requests a worker takes at a time; the next ones get 429 at once."
 )
+MAX_HELD_MB: Final = Setting(
+    "CHURN_MAX_HELD_MB", "64", "Megabytes of request bodies a worker holds at a time; what exceeds them gets 429."
+)
 API_KEYS: Final = Setting(
     "CHURN_API_KEYS", "", "Keys that open the APIs and their documents, separated by commas; none lets everybody in."
 )
@@ -54,6 +59,7 @@ SETTINGS: Final = (
     WORKERS,
     THREADS,
     MAX_IN_FLIGHT,
+    MAX_HELD_MB,
     API_KEYS,
     API_KEYS_FILE,
     PROTECT_ALL,
@@ -72,6 +78,7 @@ class ServiceSettings:
         workers: worker processes.
         threads: threads for explaining, in each worker.
         max_in_flight: requests at a time, in each worker.
+        max_held: bytes of request bodies at a time, in each worker.
         api_keys: none lets everybody in.
         protect_all: whether probes and metrics want a key as well.
         request_log: which requests get a line.
@@ -83,6 +90,7 @@ class ServiceSettings:
     workers: int
     threads: int
     max_in_flight: int
+    max_held: int
     api_keys: ApiKeys
     protect_all: bool
     request_log: str
@@ -101,6 +109,7 @@ class ServiceSettings:
             workers=_number(environment, WORKERS, 1, 256),
             threads=_number(environment, THREADS, 1, 256),
             max_in_flight=_number(environment, MAX_IN_FLIGHT, 1, 10_000),
+            max_held=_number(environment, MAX_HELD_MB, MAXIMUM_BODY // _MB, 65_536) * _MB,
             api_keys=ApiKeys(read_keys(_text(environment, API_KEYS), _path(environment, API_KEYS_FILE))),
             protect_all=_switch(environment, PROTECT_ALL),
             request_log=_choice(environment, REQUEST_LOG, REQUEST_LOGS),

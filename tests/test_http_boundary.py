@@ -147,6 +147,40 @@ def test_more_requests_than_allowed_at_a_time_are_told_to_come_back() -> None:
     assert asyncio.run(scenario()) == ([200, 200], b"1", 200)
 
 
+def test_bodies_too_large_together_are_told_to_come_back_and_give_their_room_back() -> None:
+    async def scenario() -> list[int]:
+        hold = asyncio.Event()
+
+        async def wait(body: bytes, _: str) -> bytes:
+            await hold.wait()
+            return b"{}"
+
+        app = boundary(wait, body=1000, held=1500)
+        pieces = [b"x", b"x" * 999]
+        first = asyncio.create_task(call(app, pieces=pieces))
+        await asyncio.sleep(0)
+        refused, small = await call(app, pieces=pieces), asyncio.create_task(call(app))
+        hold.set()
+        together = [await first, refused, await small]
+        alone = [await call(app, pieces=some) for some in (pieces, [b"x", b"x" * 2000], pieces)]
+        return [answered.status for answered in together + alone]
+
+    assert asyncio.run(scenario()) == [200, 429, 200, 200, 413, 200]
+
+
+def test_a_body_that_is_only_announced_takes_no_room() -> None:
+    async def scenario() -> list[int]:
+        app, hold = boundary(body=1000, held=1000), asyncio.Event()
+        announced = [JSON, (b"content-length", b"1000")]
+        waiting = [asyncio.create_task(call(app, headers=announced, hold=hold)) for _ in range(5)]
+        await asyncio.sleep(0)
+        other = await call(app, pieces=[b"x", b"x" * 999])
+        hold.set()
+        return [other.status, *(answered.status for answered in await asyncio.gather(*waiting))]
+
+    assert asyncio.run(scenario()) == [200] * 6
+
+
 def test_a_refusal_of_the_service_keeps_its_status_and_shape() -> None:
     answered = called(boundary(refuse))
     assert answered.status == 503
