@@ -44,3 +44,14 @@ class PredictionLogError(ChurnError):
 
 class ReportError(ChurnError):
     """The drift report cannot be made."""
+
+
+class ChannelError(ChurnError):
+    """A message about the report could not be delivered."""
+
+
+class TreatmentsError(ChurnError):
+    """The file of who got an offer is not one."""
+
+    def __init__(self, file: object, place: str, field: str, found: object, expected: str) -> None:
+        super().__init__(f"{file}: {place}: {field}: found {found!r}, expected {expected}")

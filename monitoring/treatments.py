@@ -1,0 +1,99 @@
+"""Who got an offer, and when: a file of customers and dates, CSV with a header or Parquet.
+
+An offer that works makes the model look wrong: the customer was about to leave, and stays.
+So what was realised is told apart for the treated and the others.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from churn.errors import TreatmentsError
+
+CUSTOMER: Final = "customer_id"
+DATE: Final = "date"
+EXPECTED_DATE: Final = "a date such as 2018-11-05, or a moment in UTC such as 2018-11-05T12:00:00Z"
+
+_EPOCH: Final = date(1970, 1, 1)
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\+00:00)?")
+
+Row = tuple[str, Any, Any]
+"""Where it stands, the customer, the date."""
+
+
+def read_treatments(path: Path) -> pd.DataFrame:
+    """The treatments, each customer and day once: `customer_id`, and `day`, a UTC day in days since 1970.
+
+    Raises:
+        TreatmentsError: it cannot be read, or a row has no customer or no date.
+    """
+    try:
+        rows = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+        found = {(_customer(path, *row[:2]), _day(path, row[0], row[2])) for row in rows}
+    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+        why = (getattr(error, "strerror", None) or str(error)).partition("\n")[0]
+        raise TreatmentsError(path, "file", "content", why, "CSV in UTF-8 with a header, or *.parquet") from error
+    return pd.DataFrame(sorted(found), columns=[CUSTOMER, "day"]).astype({CUSTOMER: "object", "day": "int64"})
+
+
+def _csv(path: Path) -> Iterator[Row]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file, strict=True)
+        _check_columns(path, "header", reader.fieldnames or ())
+        for row in reader:
+            yield f"line {reader.line_num}", row[CUSTOMER], row[DATE]
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    table = pq.ParquetFile(path)
+    _check_columns(path, "columns", table.schema_arrow.names)
+    number = 0
+    for batch in table.iter_batches(columns=[CUSTOMER, DATE]):
+        for row in batch.to_pylist():
+            number += 1
+            yield f"row {number}", row[CUSTOMER], row[DATE]
+
+
+def _check_columns(path: Path, place: str, names: Iterable[str]) -> None:
+    for name in (CUSTOMER, DATE):
+        if name not in names:
+            raise TreatmentsError(path, place, name, ", ".join(names) or "nothing", f"columns {CUSTOMER} and {DATE}")
+
+
+def _customer(path: Path, place: str, value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str) or not value.strip():
+        raise TreatmentsError(path, place, CUSTOMER, value, "a customer's id as the prediction log has it, as text")
+    return value.strip()
+
+
+def _day(path: Path, place: str, value: Any) -> int:
+    day = _date(value)
+    if day is None:
+        raise TreatmentsError(path, place, DATE, value, EXPECTED_DATE)
+    return (day - _EPOCH).days
+
+
+def _date(value: Any) -> date | None:
+    """The UTC day; a moment without a zone is UTC."""
+    if isinstance(value, datetime):
+        return value.date() if value.utcoffset() in (None, _EPOCH - _EPOCH) else None
+    if isinstance(value, date):
+        return value
+    text = value.strip() if isinstance(value, str) else ""
+    moment = _MOMENT.fullmatch(text)
+    if not moment and not _DAY.fullmatch(text):
+        return None
+    try:
+        return date.fromisoformat(moment[1] if moment else text)
+    except ValueError:
+        return None
