@@ -14,7 +14,7 @@ import duckdb
 from churn.contract import CONTRACT_VERSION, FEATURES, MAXIMUM_CATEGORY_LENGTH, NAMES, Feature
 from churn.errors import PredictionLogError
 from churn.event_sources import literal as exactly
-from monitoring.prediction_log import SCHEMA, parse
+from monitoring.prediction_log import SCHEMA, LogLine, parse
 from monitoring.week import Week
 
 LONGEST_LINE: Final = 1_000_000
@@ -125,6 +125,37 @@ def stage(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], week: We
     return _read(run, paths, spool)
 
 
+def stage_answers(
+    connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], weeks: Sequence[Week], spool: Path
+) -> None:
+    """Fill the table `answers` with all predictions of some weeks, as `stage` counts them, without their features.
+
+    Its columns: `model`, `customer_id`, `as_of` (UTC epoch milliseconds), `churn_probability`,
+    `will_churn`. The other arguments and the errors are those of `stage`.
+    """
+
+    def run(files: Sequence[_Readable]) -> None:
+        connection.execute(
+            f"""CREATE TABLE answers AS SELECT filename, request_id, "row", model, customer_id,
+                {_milliseconds("as_of")} AS as_of, churn_probability, will_churn
+                FROM ({_lines(files, _HEAD | {"features": "JSON"})})
+                WHERE {_reason(*weeks)} = 'predictions' AND json_type(features) = 'OBJECT'"""  # noqa: S608  # names are quoted
+        )
+        for file in files:
+            line = parse(last_line_if_partial(file.path) or b"")
+            if line is not None:
+                connection.execute(f"DELETE FROM answers WHERE {_SAME_LINE}", _line_key(file, line))  # noqa: S608  # a constant
+
+    _read(run, paths, spool)
+
+
+_SAME_LINE: Final = 'filename = ? AND request_id = ? AND "row" = ?'
+
+
+def _line_key(file: "_Readable", line: LogLine) -> list[str | int]:
+    return [str(file.path), line["request_id"], line["row"]]
+
+
 def _staging(files: Sequence["_Readable"], week: Week) -> str:
     kinds = ", ".join(f"{quoted(name)} JSON" for name in NAMES)
     typed = ", ".join(f"{_typed(feature)} AS {quoted(feature.name)}" for feature in FEATURES)
@@ -208,9 +239,10 @@ def _lines(files: Sequence[_Readable], columns: dict[str, str]) -> str:
     )
 
 
-def _reason(week: Week) -> str:
-    """The name in `FileCounts` of what a line is."""
+def _reason(*weeks: Week) -> str:
+    """The name in `FileCounts` of what a line is, when these weeks are wanted."""
     moment = _milliseconds("as_of")
+    wanted = " OR ".join(f"{moment} BETWEEN {week.start_ms} AND {week.end_ms - 1}" for week in weeks)
     return f"""CASE
         WHEN schema::VARCHAR = '{SCHEMA}' AND erased::VARCHAR = 'true' THEN 'erased'
         WHEN schema IS NULL OR schema::VARCHAR <> '{SCHEMA}' THEN 'foreign'
@@ -218,7 +250,7 @@ def _reason(week: Week) -> str:
         WHEN {moment} IS NULL OR {_milliseconds('"time"')} IS NULL THEN 'foreign'
         WHEN contract <> '{CONTRACT_VERSION}' THEN 'other_contract'
         WHEN api <> 'predict' THEN 'explained'
-        WHEN {moment} NOT BETWEEN {week.start_ms} AND {week.end_ms - 1} THEN 'elsewhen'
+        WHEN NOT ({wanted}) THEN 'elsewhen'
         ELSE 'predictions' END"""
 
 
@@ -256,9 +288,9 @@ def _without_half_line(connection: duckdb.DuckDBPyConnection, file: _Readable, f
     if line is None:
         return replace(counts, partial=1, foreign=max(0, counts.foreign - 1))
     # Whole but for its line end: the process was killed before the answer was sent.
-    where, key = 'filename = ? AND request_id = ? AND "row" = ?', [str(file.path), line["request_id"], line["row"]]
-    reasons = connection.execute(f"SELECT reason FROM lines WHERE {where}", key).fetchall()  # noqa: S608  # a constant
-    connection.execute(f"DELETE FROM lines WHERE {where}", key)  # noqa: S608  # a constant
+    key = _line_key(file, line)
+    reasons = connection.execute(f"SELECT reason FROM lines WHERE {_SAME_LINE}", key).fetchall()  # noqa: S608  # a constant
+    connection.execute(f"DELETE FROM lines WHERE {_SAME_LINE}", key)  # noqa: S608  # a constant
     return replace(counts, partial=1, **{reason: getattr(counts, reason) - 1 for (reason,) in reasons})
 
 

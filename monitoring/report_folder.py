@@ -4,11 +4,12 @@ import contextlib
 import ctypes
 import ctypes.util
 import errno
+import fcntl
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -47,18 +48,44 @@ class ReportFolder:
         Raises:
             ReportError: the folder cannot be written.
         """
-        target = self.week(week)
         with self._explained():
             self.path.mkdir(parents=True, exist_ok=True)
-            fresh = Path(tempfile.mkdtemp(dir=self.path, prefix=f".{week}."))
-            try:
-                for name, content in files.items():
-                    _write(fresh / name, content, 0o600 if name in PRIVATE else 0o644)
-                fresh.chmod(0o755)
-                _swap(fresh, target)
-            finally:
-                shutil.rmtree(fresh, ignore_errors=True)
+            with self._locked():
+                return self._replace(week, files)
+
+    def change(self, week: Week, name: str, edit: Callable[[bytes], bytes]) -> None:
+        """Replace one file of a week's report by what `edit` makes of it; the others stay as they are.
+
+        Raises:
+            ReportError: there is no such file, or the folder cannot be written.
+        """
+        with self._explained(), self._locked():
+            kept = {path.name: path.read_bytes() for path in self.week(week).iterdir() if path.is_file()}
+            if name not in kept:
+                raise ReportError(f"{self.week(week)} has no {name}; make the report of this week again")
+            self._replace(week, kept | {name: edit(kept[name])})
+
+    def _replace(self, week: Week, files: Mapping[str, bytes]) -> Path:
+        target = self.week(week)
+        fresh = Path(tempfile.mkdtemp(dir=self.path, prefix=f".{week}."))
+        try:
+            for name, content in files.items():
+                _write(fresh / name, content, 0o600 if name in PRIVATE else 0o644)
+            fresh.chmod(0o755)
+            _swap(fresh, target)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
         return target
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One writer at a time, so that nobody puts back what another has just replaced."""
+        folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def read(self, week: Week, name: str) -> bytes | None:
         """One file of a week's report; None when there is none."""

@@ -95,3 +95,35 @@ def test_what_is_no_report_is_not_taken_for_one(reports: ReportFolder) -> None:
         (reports.path / name / SUMMARY).write_text(content)
     (reports.path / "2018-W46").mkdir()
     assert reports.summaries() == {WEEK: {"number": 7}}
+
+
+def test_one_file_is_changed_and_the_others_stay(reports: ReportFolder) -> None:
+    folder = reports.replace_week(WEEK, version(1))
+    reports.change(WEEK, SUMMARY, lambda content: content.replace(b"1", b"2"))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == version(1) | {SUMMARY: b'{"number": 2}'}
+    assert stat.S_IMODE((folder / AT_RISK).stat().st_mode) == 0o600
+    assert [path.name for path in reports.path.iterdir()] == ["2018-W44"]
+
+
+def test_what_fails_to_change_stays(reports: ReportFolder) -> None:
+    folder = reports.replace_week(WEEK, version(1))
+    with pytest.raises(ReportError, match=r"has no none\.json"):
+        reports.change(WEEK, "none.json", lambda content: content)
+    with pytest.raises(ReportError, match="No such file"):
+        reports.change(WEEK.next, SUMMARY, lambda content: content)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == version(1)
+
+
+def test_a_change_is_never_lost_to_another_at_the_same_time(reports: ReportFolder) -> None:
+    reports.replace_week(WEEK, version(0) | {SUMMARY: b"0"})
+
+    def count() -> None:
+        for _ in range(20):
+            reports.change(WEEK, SUMMARY, lambda content: str(int(content) + 1).encode())
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (reports.week(WEEK) / SUMMARY).read_bytes() == b"80"
