@@ -1,36 +1,41 @@
 """`make report`: a week of logged predictions to a drift report, a summary, and the list of who is at risk.
 
 Exit status: 0 the report is written and nothing pages (also with too few rows for a
-verdict), 2 the report is written and its verdict is drift, 1 there is no report.
+verdict), 2 the report is written and its verdict is drift, 3 it is written, is no drift, and
+a channel did not take the news, 1 there is no report.
 """
 
 import argparse
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from churn.command import run, show
 from churn.errors import SettingError
 from monitoring import evidently_report
+from monitoring.channel_settings import Channels
 from monitoring.prediction_log import DEFAULT_FOLDER
 from monitoring.report_folder import AT_RISK, DRIFT, INDEX, SUMMARY, ReportFolder
 from monitoring.week import Week
 from monitoring.weekly import ReportSettings, make
+from monitoring.weekly_job import run_job, week_named
 
-DRIFT_STATUS: Final = 2
 DEFAULT_REPORTS: Final = Path("reports")
 
 
 def main() -> int:
     arguments = _arguments()
     settings = ReportSettings(
-        week=Week.parse(arguments.week) if arguments.week else None,
+        week=week_named(arguments.week, datetime.now(UTC)) if arguments.week else None,
         model=arguments.model,
         at_risk=arguments.at_risk,
         sample=arguments.sample,
     )
     reports = ReportFolder(arguments.reports)
-    content = make(arguments.log_dir, reports, settings)
+    channels = Channels.read(os.environ)
+    result = run_job(lambda: make(arguments.log_dir, reports, settings), reports, channels, settings.week)
+    content = result.content
     folder = reports.week(Week.parse(content["week"]))
     show(f"week {content['week']}: {content['verdict']}: {content['sentence']}")
     for reason in content["reasons"][:5]:
@@ -39,7 +44,7 @@ def main() -> int:
     show(
         f"at risk: {content['at_risk']['flagged']:,} customers, {content['at_risk']['listed']:,} in {folder / AT_RISK}"
     )
-    return DRIFT_STATUS if content["verdict"] == "drift" else 0
+    return result.status
 
 
 def _arguments() -> argparse.Namespace:
@@ -47,7 +52,7 @@ def _arguments() -> argparse.Namespace:
     log = Path(os.environ.get("CHURN_LOG_DIR") or DEFAULT_FOLDER)
     parser.add_argument("--log-dir", type=Path, default=log, help="folder of the prediction log")
     parser.add_argument("--reports", type=Path, default=DEFAULT_REPORTS, help="folder to write to")
-    parser.add_argument("--week", help="ISO week in UTC, such as 2018-W44 (the newest in the log)")
+    parser.add_argument("--week", help="ISO week in UTC such as 2018-W44, last, or running (the newest logged)")
     parser.add_argument("--model", help="exact tag of the model in the headline (the champion, else the busiest)")
     parser.add_argument("--at-risk", type=int, help="list at most this many customers at risk (all that are flagged)")
     parser.add_argument("--sample", type=int, default=evidently_report.SAMPLE_ROWS, help="rows a side that are drawn")
