@@ -1,6 +1,11 @@
 """What an operator copies: the Kubernetes manifests against the schemas, and against the image and the service."""
 
+import copy
+import functools
+import json
 import re
+import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +13,16 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from churn import service_metrics
 from churn.service_settings import SETTINGS
+from monitoring import channel_settings, report_metrics
 from scripts.image import USER
+from tests.test_architecture import imported
 
-DEPLOY = Path(__file__).parent.parent / "deploy"
+ROOT = Path(__file__).parent.parent
+DEPLOY = ROOT / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
-RUNBOOK = DEPLOY.parent / "docs" / "alerts.md"
+RUNBOOK = DEPLOY.parent / "docs" / "runbook.md"
 OVERLAYS = sorted(path.parent for path in KUBERNETES.glob("overlays/*/kustomization.yaml"))
 Manifest = dict[str, Any]
 
@@ -49,13 +58,32 @@ def merged(onto: Any, patch: Any) -> Any:
     return patch
 
 
-def overlaid(overlay: Path) -> list[Manifest]:
-    made = {(found["kind"], found["metadata"]["name"]): found for found in base()}
+def overlaid(overlay: Path, tags: dict[str, str] | None = None) -> list[Manifest]:
+    """What `kustomize build` makes of it, as far as the files use kustomize; `tags` as by its `edit set image`."""
+    made = {(found["kind"], found["metadata"]["name"]): copy.deepcopy(found) for found in base()}
     for patch in kustomization(overlay)["patches"]:
         for document in documents(overlay / patch["path"]):
             key = (document["kind"], document["metadata"]["name"])
             made[key] = merged(made[key], document)
+    images = {image["name"]: f"{image['newName']}:{image['newTag']}" for image in kustomization(overlay)["images"]}
+    for container in all_containers(list(made.values())):
+        container["image"] = (images | (tags or {}))[container["image"]]
+    for manifest in made.values():
+        manifest["metadata"]["namespace"] = kustomization(overlay)["namespace"]
     return list(made.values())
+
+
+def all_containers(manifests: list[Manifest]) -> list[Manifest]:
+    by_kind = {
+        "Deployment": ("spec", "template", "spec"),
+        "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
+    }
+    found: list[Manifest] = []
+    for manifest in manifests:
+        if manifest["kind"] in by_kind:
+            spec = functools.reduce(lambda inner, key: inner[key], by_kind[manifest["kind"]], manifest)
+            found += [*spec["containers"], *spec.get("initContainers", [])]
+    return found
 
 
 def of_kubernetes(manifests: list[Manifest]) -> list[Manifest]:
@@ -100,6 +128,40 @@ def test_an_overlay_names_every_image_with_a_tag_that_is_not_latest(overlay: Pat
     images = {image["name"]: image["newTag"] for image in kustomization(overlay)["images"]}
     assert set(images) == {found["image"] for found in containers()}
     assert "latest" not in images.values()
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.name)
+def test_setting_an_image_reaches_every_container_of_it(overlay: Path) -> None:
+    tags = {"churn-service": "registry.example/churn-service:one", "churn-report": "registry.example/churn-report:two"}
+    used = [(found["name"], found["image"]) for found in all_containers(overlaid(overlay, tags))]
+    assert sorted(used) == [
+        ("churn-service", tags["churn-service"]),
+        ("model", tags["churn-service"]),
+        ("report", tags["churn-report"]),
+    ]
+    # Until then nothing can be pulled, so nothing is replaced by accident.
+    assert {found["image"].split(":")[1] for found in all_containers(overlaid(overlay))} == {"replace-me"}
+
+
+def test_the_overlays_live_in_namespaces_of_their_own() -> None:
+    spaces = [{found["metadata"]["namespace"] for found in overlaid(overlay)} for overlay in OVERLAYS]
+    assert spaces == [{"churn"}, {"churn-staging"}]
+
+
+def test_the_report_is_told_whom_to_tell_by_settings_that_it_has() -> None:
+    (report,) = pod_specs()[1]["containers"]
+    (source,) = report["envFrom"]
+    generated = {
+        made["name"]: made["literals"]
+        for overlay in OVERLAYS
+        for made in kustomization(overlay).get("configMapGenerator", [])
+    }
+    # An overlay may set nothing.
+    assert source["configMapRef"] == {"name": "churn-report-settings", "optional": True}
+    names = {literal.split("=")[0] for literal in generated["churn-report-settings"]}
+    assert names <= {setting.name for setting in channel_settings.SETTINGS}
+    (secret,) = [volume["secret"] for volume in pod_specs()[1]["volumes"] if "secret" in volume]
+    assert secret["optional"] is True
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.name)
@@ -206,7 +268,7 @@ def alerts() -> list[Manifest]:
 def test_every_alert_says_what_is_wrong_what_to_do_and_where_to_read_on(alert: Manifest) -> None:
     name, severity = alert["alert"], alert["labels"]["severity"]
     assert alert["annotations"].keys() == {"summary", "action", "runbook"}
-    assert alert["annotations"]["runbook"] == f"docs/alerts.md#{name.lower()}"
+    assert alert["annotations"]["runbook"] == f"docs/runbook.md#{name.lower()}"
     page = RUNBOOK.read_text()
     assert f"\n### {name}\n" in page
     assert f"| [{name}](#{name.lower()}) | {severity} | " in page
@@ -228,3 +290,152 @@ def test_every_alert_has_a_unit_test_that_it_fires_and_one_that_it_does_not(aler
         if case["alertname"] == alert["alert"]
     ]
     assert {bool(case["exp_alerts"]) for case in tested} == {True, False}
+
+
+def test_the_adapter_knows_the_metric_that_the_autoscaler_goes_by() -> None:
+    (values,) = documents(KUBERNETES / "prometheus-adapter" / "values.yaml")
+    (rule,) = values["rules"]["custom"]
+    (wanted,) = [
+        metric["pods"]["metric"]["name"]
+        for metric in named("HorizontalPodAutoscaler", "churn-service")["spec"]["metrics"]
+        if metric["type"] == "Pods"
+    ]
+    assert rule["name"]["as"] == wanted == service_metrics.IN_FLIGHT._name
+    assert rule["seriesQuery"].startswith(f"{wanted}{{")
+    assert re.fullmatch(rule["name"]["matches"], wanted)
+    assert set(rule["resources"]["overrides"]) == {"namespace", "pod"}
+
+
+def test_every_metric_of_ours_in_the_rules_is_written_by_somebody() -> None:
+    exported = {found.name for metric in service_metrics.METRICS for found in metric.describe()}
+    samples = {f"{name}{suffix}" for name in exported for suffix in ("", "_total", "_bucket")}
+    named = {name for alert in alerts() for name in re.findall(r"\bchurn_[a-z_]+", alert["expr"])}
+    assert named <= samples | set(report_metrics.METRICS)
+
+
+def compose() -> Manifest:
+    (only,) = documents(DEPLOY / "compose" / "compose.yaml")
+    return only
+
+
+def mounts() -> list[tuple[str, str, str, bool]]:
+    """Service, source, target and whether it is read-only, of every mount."""
+    found = []
+    for name, service in compose()["services"].items():
+        for mount in service.get("volumes", []):
+            source, target, *options = re.sub(r"\$\{[^}]*\}", "VARIABLE", mount).split(":")
+            found.append((name, source, target, options == ["ro"]))
+    return found
+
+
+LONG_RUNNING = ["churn-service", "prometheus", "alertmanager", "pushgateway", "grafana"]
+
+
+def test_the_stack_is_the_service_and_what_watches_it() -> None:
+    services = compose()["services"]
+    assert [name for name, service in services.items() if "profiles" not in service] == LONG_RUNNING
+    assert [name for name, service in services.items() if service.get("profiles") == ["report"]] == ["report", "model"]
+
+
+@pytest.mark.parametrize("name", compose()["services"])
+def test_every_service_of_the_stack_has_no_privileges_and_a_bound(name: str) -> None:
+    service = compose()["services"][name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+    assert (service.get("restart") == "unless-stopped") is (name in LONG_RUNNING)
+    assert "privileged" not in service
+    assert "user" not in service
+
+
+@pytest.mark.parametrize("name", compose()["services"])
+def test_the_stack_answers_this_machine_only(name: str) -> None:
+    for port in compose()["services"][name].get("ports", []):
+        assert port.startswith("127.0.0.1:")
+    assert compose()["services"][name].get("network_mode") != "host"
+
+
+@pytest.mark.parametrize("name", compose()["services"])
+def test_every_image_of_the_stack_is_named_exactly_or_has_to_be_given(name: str) -> None:
+    image = compose()["services"][name]["image"]
+    assert image.startswith("${") or re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+", image)
+
+
+def test_there_is_no_password_in_the_stack() -> None:
+    for service in compose()["services"].values():
+        for name, value in service.get("environment", {}).items():
+            assert "PASSWORD" not in name or re.fullmatch(r"\$\{[A-Z_]+:\?[^}]+\}", value)
+    assert "${GRAFANA_PASSWORD:?" in compose()["services"]["grafana"]["environment"]["GF_SECURITY_ADMIN_PASSWORD"]
+
+
+def test_every_file_that_is_mounted_exists_and_every_volume_is_declared() -> None:
+    for service, source, _, read_only in mounts():
+        if source.startswith("."):
+            assert (DEPLOY / "compose" / source).resolve().is_relative_to(DEPLOY)
+            assert (DEPLOY / "compose" / source).exists(), f"{service} mounts {source}"
+            assert read_only
+        elif source != "VARIABLE":
+            assert source in compose()["volumes"]
+    assert set(compose()["volumes"]) == {source for _, source, _, _ in mounts() if re.fullmatch(r"[a-z]+", source)}
+
+
+def test_what_watches_reads_the_very_files_that_test_system_starts() -> None:
+    services = compose()["services"]
+    mounted = {(name, target): (DEPLOY / "compose" / source).resolve() for name, source, target, _ in mounts()}
+    assert mounted["prometheus", "/etc/prometheus"] == DEPLOY / "prometheus"
+    assert "--config.file=/etc/prometheus/prometheus.yml" in services["prometheus"]["command"]
+    assert mounted["alertmanager", "/etc/alertmanager/alertmanager.yml"] == DEPLOY / "prometheus" / "alertmanager.yml"
+    assert "--config.file=/etc/alertmanager/alertmanager.yml" in services["alertmanager"]["command"]
+    assert mounted["grafana", "/etc/grafana/provisioning"] == DEPLOY / "grafana" / "provisioning"
+    (provided,) = documents(DEPLOY / "grafana" / "provisioning" / "dashboards" / "churn.yaml")
+    (provider,) = provided["providers"]
+    assert mounted["grafana", provider["options"]["path"]] == DEPLOY / "grafana" / "dashboards"
+
+
+def test_the_targets_and_the_data_source_are_services_of_the_stack() -> None:
+    ports = {"churn-service": 3000, "alertmanager": 9093, "pushgateway": 9091}
+    for path in (DEPLOY / "prometheus" / "targets").glob("*.json"):
+        ((target,),) = [one["targets"] for one in json.loads(path.read_text())]
+        assert target == f"{path.stem}:{ports[path.stem]}"
+        assert path.stem in compose()["services"]
+    (sources,) = documents(DEPLOY / "grafana" / "provisioning" / "datasources" / "prometheus.yaml")
+    assert [source["url"] for source in sources["datasources"]] == ["http://prometheus:9090"]
+    assert compose()["services"]["report"]["environment"]["CHURN_PUSHGATEWAY"] == "http://pushgateway:9091"
+
+
+def test_the_service_of_the_stack_keeps_its_log_and_wants_a_key() -> None:
+    service = compose()["services"]["churn-service"]
+    assert service["mem_limit"] == "512m"
+    assert service["environment"]["CHURN_API_KEYS_FILE"] == "/run/churn-api-keys"
+    assert {(source, target) for name, source, target, _ in mounts() if name == "churn-service"} == {
+        ("predictions", "/predictions"),
+        ("VARIABLE", "/run/churn-api-keys"),
+    }
+    assert ("report", "predictions", "/predictions", True) in mounts()
+
+
+def report_modules() -> set[Path]:
+    """What `python -m monitoring.report` reaches, followed through our own modules."""
+    reached: set[Path] = set()
+    waiting = [ROOT / "monitoring" / "report.py"]
+    while waiting:
+        path = waiting.pop()
+        if path not in reached:
+            reached.add(path)
+            inner = [ROOT.joinpath(*name.split(".")) for name in imported(path)]
+            waiting += [
+                file for base in inner for file in (base.with_suffix(".py"), base / "__init__.py") if file.exists()
+            ]
+    return reached
+
+
+def test_the_reports_image_copies_and_installs_all_that_the_report_imports() -> None:
+    copied = re.findall(r"^COPY (\S+) /app/src/", (DEPLOY / "report" / "Dockerfile").read_text(), flags=re.MULTILINE)
+    assert {path.relative_to(ROOT).parts[0] for path in report_modules()} == set(copied)
+    lock = (ROOT / "requirements" / "demo.txt").read_text()
+    distributions = metadata.packages_distributions()
+    packages = {name.split(".")[0] for path in report_modules() for name in imported(path)}
+    for package in packages - sys.stdlib_module_names - {"", "churn", "monitoring"}:
+        names = {re.sub(r"[-_.]+", "-", name).lower() for name in distributions[package]}
+        assert any(re.search(rf"^{name}==", lock, flags=re.MULTILINE) for name in names), package
