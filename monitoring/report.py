@@ -7,9 +7,12 @@ a channel did not take the news, 1 there is no report.
 
 import argparse
 import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from churn.command import run, show
 from churn.errors import SettingError
@@ -24,17 +27,38 @@ from monitoring.weekly_job import run_job, week_named
 DEFAULT_REPORTS: Final = Path("reports")
 
 
-def main() -> int:
-    arguments = _arguments()
+@dataclass(frozen=True)
+class Request:
+    """What a run of the job is asked for."""
+
+    log: Path
+    reports: ReportFolder
+    settings: ReportSettings
+
+    def make(self) -> dict[str, Any]:
+        return make(self.log, self.reports, self.settings)
+
+
+def requested(options: Sequence[str], now: datetime) -> Request:
+    """The options of the command; `now` tells which week is the last.
+
+    Raises:
+        SettingError: one is out of its range.
+    """
+    arguments = _arguments(options)
     settings = ReportSettings(
-        week=week_named(arguments.week, datetime.now(UTC)) if arguments.week else None,
+        week=week_named(arguments.week, now) if arguments.week else None,
         model=arguments.model,
         at_risk=arguments.at_risk,
         sample=arguments.sample,
     )
-    reports = ReportFolder(arguments.reports)
-    channels = Channels.read(os.environ)
-    result = run_job(lambda: make(arguments.log_dir, reports, settings), reports, channels, settings.week)
+    return Request(arguments.log_dir, ReportFolder(arguments.reports), settings)
+
+
+def main() -> int:
+    request = requested(sys.argv[1:], datetime.now(UTC))
+    reports = request.reports
+    result = run_job(request.make, reports, Channels.read(os.environ), request.settings.week)
     content = result.content
     folder = reports.week(Week.parse(content["week"]))
     show(f"week {content['week']}: {content['verdict']}: {content['sentence']}")
@@ -47,7 +71,7 @@ def main() -> int:
     return result.status
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(options: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m monitoring.report", description=__doc__)
     log = Path(os.environ.get("CHURN_LOG_DIR") or DEFAULT_FOLDER)
     parser.add_argument("--log-dir", type=Path, default=log, help="folder of the prediction log")
@@ -56,7 +80,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", help="exact tag of the model in the headline (the champion, else the busiest)")
     parser.add_argument("--at-risk", type=int, help="list at most this many customers at risk (all that are flagged)")
     parser.add_argument("--sample", type=int, default=evidently_report.SAMPLE_ROWS, help="rows a side that are drawn")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(options)
     if arguments.sample < 100:
         raise SettingError("sample", arguments.sample, "at least 100")
     if arguments.at_risk is not None and arguments.at_risk < 0:
