@@ -1,146 +1,273 @@
 """The service beside the framework's floor, BentoML's usual way and the predecessor's, in one run.
 
-`python -m load_tests.bench_serving`: closed loop, 16 connections, from another process than
-the service's, one rival after the other on the same machine. Prints a table and ratios, and
-writes `data/bench_serving.json`. The champion is served; the rivals' forest is one of as many
-trees and as deep, fitted on the champion's reference sample.
+`python -m load_tests.bench_serving` (`make bench`) prints a table and writes it as JSON too.
+All rivals of a forest run at once, and are loaded in turns from another process, one after
+the other in every round: so a slow minute of the machine meets all of them. A ratio is the
+median of the rounds' ratios, with the smallest and the largest. All score the same forest
+for the same customers; it is run for the champion, if there is one, and for 200 trees of
+depth 8. It ends with status 1 when an answer was an error.
 """
 
-import contextlib
-import io
+import argparse
 import json
 import os
+import platform
 import random
-import signal
-import socket
+import statistics
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import bentoml
-import joblib  # type: ignore[import-untyped]  # what the rivals use; it ships no types
-import numpy as np
 import orjson
-import pandas as pd
-from sklearn.ensemble import RandomForestClassifier
 
-from churn import artifact
-from churn.contract import NUMERIC
-from load_tests.closed_loop import measure
+from churn.artifact import champion_path
+from churn.command import run, say, show
+from load_tests import closed_loop, open_loop
+from load_tests.closed_loop import Measured
 from load_tests.customers import draw
+from load_tests.served import BENTOML, ROOT, SERVICE, served
 
-ROOT: Final = Path(__file__).parent.parent
 CONNECTIONS: Final = 16
-SECONDS: Final = float(os.environ.get("SECONDS") or 5)
-BATCHES: Final = (1, 100)
-START_SECONDS: Final = 120
-DEPTH: Final = 8
+OPEN_LOOP_SHARE: Final = 0.5
+"""The open loop asks at this share of what the floor answers in the closed loop."""
+
+SERVICE_NAME: Final = "service"
+FLOOR: Final = "floor"
+UNLOGGED: Final = "service without log"
+PREDECESSOR: Final = "predecessor"
+
+
+@dataclass(frozen=True)
+class Rival:
+    """What is measured: how it is started, and how it is called in the table."""
+
+    command: tuple[str, ...]
+    what: str
+    ready: str = "/readyz"
+
 
 RIVALS: Final = {
-    "service": ("bentoml", "serve", "service:Churn"),
-    "floor": ("bentoml", "serve", "load_tests.rivals:Floor"),
-    "usual BentoML": ("bentoml", "serve", "load_tests.rivals:Usual"),
-    "predecessor": ("uvicorn", "load_tests.predecessor:app", "--log-level", "error"),
+    SERVICE_NAME: Rival(SERVICE, "this service"),
+    UNLOGGED: Rival((*BENTOML, "load_tests.unlogged:Churn"), "this service, prediction log cut out"),
+    FLOOR: Rival((*BENTOML, "load_tests.rivals:Floor"), "(b) BentoML API, same models, settings and boundary, empty"),
+    "parsed": Rival((*BENTOML, "load_tests.rivals:Parsed"), "same boundary and checks, below BentoML's API, empty"),
+    "usual BentoML": Rival((*BENTOML, "load_tests.rivals:Usual"), "(c) batchable API, pickled forest, defaults"),
+    PREDECESSOR: Rival(
+        ("uvicorn", "load_tests.predecessor:app", "--log-level", "error"),
+        "(d) FastAPI, pandas, one-row scikit-learn on all processors",
+        "/docs",
+    ),
 }
 
 
-def main() -> None:
+@dataclass(frozen=True)
+class Job:
+    """One measurement: of whom, which API, how many customers in a request."""
+
+    rival: str
+    path: str
+    customers: int
+    loop: str = "closed"
+
+    @property
+    def kind(self) -> tuple[str, str, int]:
+        """What is comparable with each other."""
+        return self.loop, self.path, self.customers
+
+
+@dataclass
+class Results:
+    """What was measured of one forest, round by round."""
+
+    forest: dict[str, Any]
+    rounds: dict[Job, list[Measured]] = field(default_factory=dict)
+    open_loop_per_second: float = 0.0
+
+    def ratios(self, one: Job, other: Job, figure: Callable[[Measured], float]) -> list[float]:
+        """Round by round."""
+        pairs = zip(self.rounds[one], self.rounds[other], strict=True)
+        return [figure(mine) / figure(theirs) for mine, theirs in pairs]
+
+    def errors(self) -> int:
+        return sum(measured.errors for several in self.rounds.values() for measured in several)
+
+
+def jobs() -> list[Job]:
+    """Everything of a round; row by row, a hundred customers would take the predecessor seconds."""
+    closed = [Job(rival, "/predict", size) for size in (1, 100) for rival in RIVALS]
+    explained = [Job(SERVICE_NAME, "/explain", size) for size in (1, 100)]
+    return [job for job in closed if job != Job(PREDECESSOR, "/predict", 100)] + explained
+
+
+OPEN: Final = [Job(rival, "/predict", 1, "open") for rival in (SERVICE_NAME, FLOOR)]
+
+
+def main() -> int:
+    arguments = _arguments()
+    found = []
     with tempfile.TemporaryDirectory(prefix="bench-serving-") as name:
-        environment = os.environ | {"RIVAL_FOREST": _forest(Path(name)), "CHURN_LOG_DIR": f"{name}/log"}
-        environment |= {"BENTOML_DO_NOT_TRACK": "true"}
-        found = {rival: _bench(rival, environment) for rival in RIVALS}
-    _show(found)
-    target = ROOT / "data" / "bench_serving.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(found, indent=1) + "\n")
-    print(f"written to {target.relative_to(ROOT)}")
+        if champion_path().exists():
+            found.append(_bench("served", {}, Path(name, "served"), arguments))
+        else:
+            say("no champion to measure; `make train` makes one")
+        store = {"BENTOML_HOME": f"{name}/bentoml", "CHURN_CHAMPION": f"{name}/champion.json"}
+        Path(store["BENTOML_HOME"]).mkdir()
+        found.append(_bench("200 trees of depth 8", store, Path(name, "large"), arguments))
+    text = "\n".join(line for results in found for line in table(results))
+    show(text)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    content = json.dumps(report(found, arguments.seconds, arguments.rounds), indent=1)
+    (arguments.out / "serving.json").write_text(content + "\n")
+    (arguments.out / "serving.md").write_text(text + "\n")
+    show(f"\nwritten to {arguments.out}/serving.md and serving.json")
+    return 1 if any(results.errors() for results in found) else 0
 
 
-def _forest(folder: Path) -> str:
-    """A forest of scikit-learn of the champion's size, as a file."""
-    champion = artifact.read_champion(artifact.champion_path())
-    model = artifact.load(Path(bentoml.models.get(champion.tag).path), champion.tag, champion.sha256)
-    reference = pd.read_parquet(io.BytesIO(model.reference()))
-    matrix = reference[list(NUMERIC)].astype("float32").fillna(-1).to_numpy()
-    forest = RandomForestClassifier(len(model.forest().roots), max_depth=DEPTH, random_state=0)
-    forest.fit(matrix, np.arange(len(matrix)) % 2)
-    path = folder / "forest.joblib"
-    joblib.dump(forest, path)
-    return str(path)
+def _bench(name: str, store: Mapping[str, str], folder: Path, arguments: argparse.Namespace) -> Results:
+    folder.mkdir()
+    rivals = folder / "forest.joblib"
+    made = ["--large"] if store else []
+    forest = _output(["load_tests.models", *made, "--rivals", str(rivals)], store)
+    environment = {**store, "RIVAL_FOREST": str(rivals), "CHURN_REQUEST_LOG": "none"}
+    results = Results({"name": name} | json.loads(forest))
+    with ExitStack() as stack:
+        urls = {}
+        for rival, how in RIVALS.items():
+            say(f"{name}: starting {rival}")
+            own = environment | {"CHURN_LOG_DIR": str(folder / rival)}
+            urls[rival] = stack.enter_context(served(own, folder, how.command, how.ready)).url
+        _rounds(results, urls, arguments)
+    return results
 
 
-def _bench(rival: str, environment: Mapping[str, str]) -> dict[str, dict[str, float]]:
-    generator = draw(random.Random(1))
-    sizes = BATCHES[:1] if rival == "predecessor" else BATCHES  # row by row, a hundred take it seconds
-    with _started(RIVALS[rival], environment) as url:
-        return {str(size): _measured(url, list(islice(generator, size))) for size in sizes}
+def _output(module: list[str], store: Mapping[str, str]) -> str:
+    command = [sys.executable, "-m", *module]
+    environment = os.environ | {"BENTOML_DO_NOT_TRACK": "true"} | dict(store)
+    return subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def _measured(url: str, customers: list[dict[str, object]]) -> dict[str, float]:
-    result = measure(f"{url}/predict", orjson.dumps({"customers": customers}), CONNECTIONS, SECONDS)
+def _rounds(results: Results, urls: Mapping[str, str], arguments: argparse.Namespace) -> None:
+    bodies = {size: _body(size) for size in (1, 100)}
+    for number in range(arguments.rounds):
+        say(f"round {number + 1} of {arguments.rounds}")
+        for job in _turned(jobs(), number):
+            url = urls[job.rival] + job.path
+            measured = closed_loop.measure(url, bodies[job.customers], CONNECTIONS, arguments.seconds)
+            results.rounds.setdefault(job, []).append(measured)
+    rate = OPEN_LOOP_SHARE * _median(results.rounds[Job(FLOOR, "/predict", 1)], lambda one: one.per_second)
+    results.open_loop_per_second = rate
+    for number in range(arguments.rounds):
+        for job in _turned(OPEN, number):
+            measured = open_loop.measure(urls[job.rival] + job.path, bodies[1], rate, 2 * arguments.seconds)
+            results.rounds.setdefault(job, []).append(measured)
+
+
+def _turned(given: list[Job], number: int) -> Iterator[Job]:
+    """Every second round backwards, so that nobody is always first."""
+    return iter(given if number % 2 == 0 else given[::-1])
+
+
+def _body(size: int) -> bytes:
+    return orjson.dumps({"customers": list(islice(draw(random.Random(1)), size))})
+
+
+def _median(several: list[Measured], figure: Callable[[Measured], float]) -> float:
+    return statistics.median(map(figure, several))
+
+
+def _per_second(measured: Measured) -> float:
+    return measured.per_second
+
+
+def _p99(measured: Measured) -> float:
+    return measured.percentile(0.99)
+
+
+def table(results: Results) -> Iterator[str]:
+    """Of one forest, in Markdown."""
+    forest = results.forest
+    yield f"\nForest: {forest['name']} ({forest['trees']} trees, {forest['nodes']:,} nodes)\n"
+    yield "| what | requests/s | p50 ms | p99 ms | service / this one (smallest to largest) |"
+    yield "|---|--:|--:|--:|--:|"
+    for job, several in results.rounds.items():
+        figures = [f"{_median(several, _per_second):,.0f}"]
+        figures += [f"{1000 * _median(several, lambda one, s=s: one.percentile(s)):.2f}" for s in (0.5, 0.99)]  # type: ignore[misc]
+        yield f"| {_label(job)} | {' | '.join(figures)} | {_compared(results, job)} |"
+    yield (
+        f"\nThe log costs {_spread([1 - ratio for ratio in _log_ratios(results)], '.1%')} of the throughput at one "
+        f"customer a request. Open loop at {results.open_loop_per_second:,.0f} requests/s. Errors: {results.errors()}."
+    )
+
+
+def _label(job: Job) -> str:
+    plural = "" if job.customers == 1 else "s"
+    loop = ", constant rate" if job.loop == "open" else ""
+    return f"{RIVALS[job.rival].what}: `{job.path}` with {job.customers} customer{plural}{loop}"
+
+
+def _compared(results: Results, job: Job) -> str:
+    if job.rival == SERVICE_NAME:
+        return ""
+    mine = Job(SERVICE_NAME, job.path, job.customers, job.loop)
+    if job.loop == "open":
+        return f"p99: {_spread(results.ratios(mine, job, _p99))}"
+    return _spread(results.ratios(mine, job, _per_second))
+
+
+def _log_ratios(results: Results) -> list[float]:
+    return results.ratios(Job(SERVICE_NAME, "/predict", 1), Job(UNLOGGED, "/predict", 1), _per_second)
+
+
+def _spread(values: list[float], form: str = ".2f") -> str:
+    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+
+
+def report(found: list[Results], seconds: float, rounds: int) -> dict[str, Any]:
+    """Everything, for a machine to read. Times in milliseconds."""
+    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()}
     return {
-        "requests_per_second": round(result.per_second, 1),
-        "p50_ms": round(result.percentile(0.5) * 1000, 2),
-        "p99_ms": round(result.percentile(0.99) * 1000, 2),
-        "errors": result.errors,
+        "machine": machine,
+        "connections": CONNECTIONS,
+        "seconds": seconds,
+        "rounds": rounds,
+        "forests": [_reported(results) for results in found],
     }
 
 
-@contextlib.contextmanager
-def _started(command: tuple[str, ...], environment: Mapping[str, str]) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command, "--host", "127.0.0.1", "--port", str(port)],
-        cwd=ROOT,
-        env=dict(environment),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        _wait(process, port)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+def _reported(results: Results) -> dict[str, Any]:
+    return {
+        **results.forest,
+        "open_loop_per_second": results.open_loop_per_second,
+        "log_cost": [1 - ratio for ratio in _log_ratios(results)],
+        "measurements": [
+            {
+                "rival": job.rival,
+                "path": job.path,
+                "customers": job.customers,
+                "loop": job.loop,
+                "requests_per_second": [round(one.per_second, 1) for one in several],
+                "p50_ms": [round(1000 * one.percentile(0.5), 3) for one in several],
+                "p99_ms": [round(1000 * one.percentile(0.99), 3) for one in several],
+                "errors": sum(one.errors for one in several),
+            }
+            for job, several in results.rounds.items()
+        ],
+    }
 
 
-def _wait(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/docs.json", timeout=5):
-                return
-        except urllib.error.HTTPError:
-            return  # FastAPI calls the document otherwise; it answers
-        except OSError:
-            time.sleep(0.2)
-    raise SystemExit(f"{process.args!r} did not start")
-
-
-def _show(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-    floor = found["floor"]
-    for size in map(str, BATCHES):
-        print(f"\n{size} customers a request: requests/s, p50 and p99 in ms, share of the floor, errors")
-        for rival, results in found.items():
-            if size not in results:
-                continue
-            one = results[size]
-            share = one["requests_per_second"] / floor[size]["requests_per_second"]
-            print(
-                f"  {rival:14} {one['requests_per_second']:9.1f} {one['p50_ms']:8.2f} {one['p99_ms']:8.2f} "
-                f"{share:8.2f} {one['errors']:6.0f}"
-            )
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=5, help="how often everything takes its turn")
+    parser.add_argument("--out", type=Path, default=Path("reports/bench"), help="folder of the table and the JSON")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-_WARM_UP_SECONDS: Final = 1.0
+_WARM_UP_SECONDS: Final = 0.5
 
 
 @dataclass
@@ -22,6 +22,10 @@ class Measured:
     @property
     def per_second(self) -> float:
         return len(self.latencies) / self.seconds if self.seconds else 0.0
+
+    def add(self, seconds: float, answer: bytes) -> None:
+        self.latencies.append(seconds)
+        self.errors += not answer.startswith(b"HTTP/1.1 200")
 
     def percentile(self, share: float) -> float:
         ordered = sorted(self.latencies)
@@ -41,17 +45,21 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        head, separator, body = self._received.partition(b"\r\n\r\n")
-        if not separator or len(body) < _content_length(head):
+        if not whole(self._received):
             return
-        self._measured.latencies.append(time.perf_counter() - self._sent)
-        self._measured.errors += not head.startswith(b"HTTP/1.1 200")
+        self._measured.add(time.perf_counter() - self._sent, self._received)
         self._received = b""
         self._send()
 
     def _send(self) -> None:
         self._sent = time.perf_counter()
         self._transport.write(self._request)
+
+
+def whole(received: bytes) -> bool:
+    """Whether an answer has arrived to its end."""
+    head, separator, body = received.partition(b"\r\n\r\n")
+    return bool(separator) and len(body) >= _content_length(head)
 
 
 def _content_length(head: bytes) -> int:
@@ -61,21 +69,35 @@ def _content_length(head: bytes) -> int:
     raise ValueError("an answer without content-length")
 
 
-def measure(url: str, body: bytes, connections: int, seconds: float) -> Measured:
-    """Post one body over and over for some seconds."""
+def address(url: str) -> tuple[str, int]:
+    """Host and port."""
+    parts = urlsplit(url)
+    return str(parts.hostname), int(parts.port or 80)
+
+
+def request_bytes(url: str, body: bytes) -> bytes:
+    """A POST of JSON, ready to be sent."""
     parts = urlsplit(url)
     head = (
         f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
-    return uvloop.run(_measure(str(parts.hostname), int(parts.port or 80), head.encode() + body, connections, seconds))
+    return head.encode() + body
 
 
-async def _measure(host: str, port: int, request: bytes, connections: int, seconds: float) -> Measured:
-    loop = asyncio.get_running_loop()
-    measured = Measured()
+def measure(url: str, body: bytes, connections: int, seconds: float) -> Measured:
+    """Post one body over and over for some seconds, after warming up.
+
+    Raises:
+        RuntimeError: there was no answer at all.
+    """
+    return uvloop.run(_measure(url, request_bytes(url, body), connections, seconds))
+
+
+async def _measure(url: str, request: bytes, connections: int, seconds: float) -> Measured:
+    loop, measured = asyncio.get_running_loop(), Measured()
     opened = [
-        await loop.create_connection(lambda: _Connection(request, measured), host, port) for _ in range(connections)
+        await loop.create_connection(lambda: _Connection(request, measured), *address(url)) for _ in range(connections)
     ]
     await asyncio.sleep(_WARM_UP_SECONDS)
     measured.latencies.clear()
@@ -85,5 +107,5 @@ async def _measure(host: str, port: int, request: bytes, connections: int, secon
     for transport, _ in opened:
         transport.abort()
     if not measured.latencies:
-        raise RuntimeError(f"no answer from {host}:{port} within {seconds} seconds")
+        raise RuntimeError(f"no answer from {url} within {seconds} seconds")
     return measured

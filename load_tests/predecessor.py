@@ -3,16 +3,17 @@
 import os
 from typing import Any
 
-import joblib  # type: ignore[import-untyped]  # what the rivals use; it ships no types
+import joblib  # type: ignore[import-untyped]  # what it loads its forest with; it ships no types
 import pandas as pd
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from churn.contract import CATEGORICAL, NUMERIC
+from churn.contract import CATEGORICAL
 
 app = FastAPI()
-forest = joblib.load(os.environ["RIVAL_FOREST"])
-forest.set_params(n_jobs=-1)
+pickled = joblib.load(os.environ["RIVAL_FOREST"])
+forest = pickled["forest"].set_params(n_jobs=-1)
+COLUMNS = ["_".join(filter(None, (column.feature, column.category))) for column in pickled["columns"]]
 
 
 class Request(BaseModel):
@@ -24,8 +25,10 @@ class Request(BaseModel):
 @app.post("/predict")
 def predict(request: Request) -> dict[str, Any]:
     """Score row by row, as it was done."""
-    frame = pd.DataFrame(request.customers)
-    dummies = pd.get_dummies(frame, columns=list(CATEGORICAL)).reindex(columns=list(NUMERIC), fill_value=0)
-    matrix = dummies.astype("float32").fillna(-1).to_numpy()
-    probabilities = [float(forest.predict_proba(matrix[row : row + 1])[0, 1]) for row in range(len(matrix))]
-    return {"predictions": [{"churn_probability": p, "will_churn": p > 0.5} for p in probabilities]}
+    answers = []
+    for customer in request.customers:
+        frame = pd.get_dummies(pd.DataFrame([customer]), columns=list(CATEGORICAL))
+        row = frame.reindex(columns=COLUMNS, fill_value=0).astype("float32").fillna(-1).to_numpy()
+        probability = float(forest.predict_proba(row)[0, 1])
+        answers.append({"churn_probability": probability, "will_churn": probability > 0.5})
+    return {"predictions": answers}
