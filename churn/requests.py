@@ -52,6 +52,7 @@ _ids_of: Final = itemgetter("customer_id")
 _moments_of: Final = itemgetter("as_of")
 _FIELDS: Final = 2 + len(NAMES)
 _CATEGORIES: Final = tuple(BY_NAME[name] for name in CATEGORICAL)
+_COUNT_TYPES: Final = frozenset({int})  # NumPy would take a boolean for a number
 _REAL_TYPES: Final = frozenset({int, float, type(None)})
 _IN_ORDER: Final = np.argsort([NUMERIC.index(name) for name in (*_COUNTS, *_REALS)])
 _MINIMUM: Final = np.array([BY_NAME[name].minimum for name in NUMERIC], dtype=np.float64)
@@ -100,14 +101,13 @@ def parse_predict(body: bytes, now: datetime) -> Batch:
         RequestError: 400 or 413, naming row and field.
     """
     envelope = _envelope(body, _PREDICT, MAXIMUM_PREDICT)
-    return _batch(envelope.customers, now, may_hold_booleans=_may_hold_booleans(body))
+    return _batch(envelope.customers, now)
 
 
 def parse_explain(body: bytes, now: datetime) -> tuple[Batch, ExplainOptions]:
     """Validate the body of an `explain` request; as `parse_predict`."""
     envelope = _envelope(body, _EXPLAIN, MAXIMUM_EXPLAIN)
-    batch = _batch(envelope.customers, now, may_hold_booleans=_may_hold_booleans(body))
-    return batch, ExplainOptions(envelope.top_k, envelope.what_would_help)
+    return _batch(envelope.customers, now), ExplainOptions(envelope.top_k, envelope.what_would_help)
 
 
 class _PredictEnvelope(Strict):
@@ -145,14 +145,9 @@ def _json(body: bytes) -> Any:
         raise RequestError(400, "the body is not valid JSON", [where]) from None
 
 
-def _may_hold_booleans(body: bytes) -> bool:
-    """JSON spells a boolean only like this; NumPy would take one for a number."""
-    return b"true" in body or b"false" in body
-
-
-def _batch(rows: list[Any], now: datetime, *, may_hold_booleans: bool) -> Batch:
+def _batch(rows: list[Any], now: datetime) -> Batch:
     moments = _Moments(now)
-    batch = _by_columns(rows, moments, may_hold_booleans=may_hold_booleans)
+    batch = _by_columns(rows, moments)
     if batch is None:
         raise _named(rows, moments)
     problems = list(islice(chain(_duplicates(batch), _contradictions(batch)), SHOWN_PROBLEMS + 1))
@@ -161,7 +156,7 @@ def _batch(rows: list[Any], now: datetime, *, may_hold_booleans: bool) -> Batch:
     return batch
 
 
-def _by_columns(rows: list[Any], moments: "_Moments", *, may_hold_booleans: bool) -> Batch | None:
+def _by_columns(rows: list[Any], moments: "_Moments") -> Batch | None:
     """The batch, or None when a row is not what the contract says."""
     try:
         ids, as_of = list(map(_ids_of, rows)), list(map(_moments_of, rows))
@@ -173,7 +168,7 @@ def _by_columns(rows: list[Any], moments: "_Moments", *, may_hold_booleans: bool
             and all(map(_is_id, ids))
             and all(map(_are_categories, set(categories)))
             and _REAL_TYPES.issuperset(map(type, chain.from_iterable(reals)))
-            and not (may_hold_booleans and bool in set(map(type, chain.from_iterable(counts))))
+            and _COUNT_TYPES.issuperset(map(type, chain.from_iterable(counts)))
         )
         numbers = _numbers(counts, reals) if plausible else None
     except (TypeError, KeyError, ValueError):  # not an object, a list for a value, a field missing, no moment
@@ -206,7 +201,7 @@ def _is_category(feature: Any, value: object) -> bool:
 def _numbers(counts: list[tuple[Any, ...]], reals: list[tuple[Any, ...]]) -> Numbers | None:
     """Float64 [rows, numeric features], or None when one is of the wrong kind or out of its bounds."""
     whole = np.array(counts)
-    if whole.dtype != np.int64:  # a fraction, a text or a null makes it something else
+    if whole.dtype != np.int64:  # a number beyond 64 bits makes it something else
         return None
     numbers = np.concatenate([whole, np.array(reals, dtype=np.float64)], axis=1)[:, _IN_ORDER]
     outside = (numbers < _MINIMUM) | (numbers > _MAXIMUM) | (np.isnan(numbers) & _REQUIRED)
