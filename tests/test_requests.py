@@ -132,11 +132,7 @@ def test_the_check_by_columns_accepts_exactly_what_the_contract_accepts(data: st
     for number in range(data.draw(st.integers(1, 3))):
         changed = data.draw(st.lists(st.sampled_from(FEATURES), max_size=3, unique_by=lambda feature: feature.name))
         rows.append(customer(customer_id=str(number)) | {one.name: data.draw(_values(one)) for one in changed})
-    accepted = requests._by_columns(
-        json.loads(json.dumps(rows)),
-        requests._Moments(NOW),
-        may_hold_booleans=b"true" in body(rows) or b"false" in body(rows),
-    )
+    accepted = requests._by_columns(json.loads(json.dumps(rows)), requests._Moments(NOW))
     assert (accepted is not None) == _is_valid(rows)
     if accepted is not None:
         values = [[row[name] for name in NUMERIC] for row in rows]
@@ -156,7 +152,7 @@ def _is_valid(rows: list[dict[str, Any]]) -> bool:
     "row", [{}, customer() | {"more": 1}, {name: value for name, value in customer().items() if name != "songs_7d"}]
 )
 def test_the_check_by_columns_wants_exactly_the_fields_of_the_contract(row: dict[str, Any]) -> None:
-    assert requests._by_columns([customer(), row], requests._Moments(NOW), may_hold_booleans=True) is None
+    assert requests._by_columns([customer(), row], requests._Moments(NOW)) is None
 
 
 def test_a_contradiction_between_features_is_refused_with_its_rule() -> None:
