@@ -133,8 +133,9 @@ test-container: $(DEV) ## build and run the image with a container engine; insta
 	$(RUN) -m pytest -m container tests/container
 
 .PHONY: report
-report: $(DEMO) ## the weekly drift report of what was served (WEEK=2018-W44; the newest without)
-	$(RUN) -m monitoring.report --log-dir $(CHURN_LOG_DIR) --reports $(REPORTS) $(if $(WEEK),--week $(WEEK))
+report: $(DEMO) ## the weekly drift report of what was served (WEEK=2018-W44; the newest without; EVENTS, a newer log, judges it; TREATMENTS)
+	$(RUN) -m monitoring.report --log-dir $(CHURN_LOG_DIR) --reports $(REPORTS) $(if $(WEEK),--week $(WEEK)) \
+	  $(if $(EVENTS),--events '$(EVENTS)') $(if $(TREATMENTS),--treatments '$(TREATMENTS)')
 
 .PHONY: bench-drift
 bench-drift: $(DEV) ## how often the drift alarm is right, with Evidently's defaults beside it (REPETITIONS)

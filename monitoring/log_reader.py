@@ -178,7 +178,7 @@ def _load(connection: duckdb.DuckDBPyConnection, folder: Path, week: Week | None
         raise PredictionLogError(f"no predictions are logged in {folder}; serve some, or name the folder (--log-dir)")
     if week is None:
         week = _newest_week(connection, paths, folder, spool)
-    paths = [path for path in paths if day_of(path) >= _first_day(week)]
+    paths = [path for path in paths if day_of(path) >= first_day(week)]
     counts = stage(connection, paths, week, spool) if paths else []
     if sum(one.predictions for one in counts) == 0:
         raise PredictionLogError(_nothing(folder, week, total(counts)))
@@ -197,7 +197,7 @@ def _newest_week(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], f
     """Of the newest `as_of`. Days are read from the newest back, until older ones cannot hold a newer one."""
     newest: int | None = None
     for day in sorted({day_of(path) for path in paths}, reverse=True):
-        if newest is not None and day < _first_day(Week.of(newest)):
+        if newest is not None and day < first_day(Week.of(newest)):
             break
         found = newest_as_of(connection, [path for path in paths if day_of(path) == day], spool)
         newest = max(filter(None, (newest, found)), default=None)
@@ -206,7 +206,7 @@ def _newest_week(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], f
     return Week.of(newest)
 
 
-def _first_day(week: Week) -> date:
+def first_day(week: Week) -> date:
     """The first day on which a week can be predicted: nobody's `as_of` is later than the clock."""
     return (week.start - _TOLERANCE).date()
 

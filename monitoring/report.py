@@ -8,7 +8,7 @@ a channel did not take the news, 1 there is no report.
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +16,10 @@ from typing import Any, Final
 
 from churn.command import run, show
 from churn.errors import SettingError
+from churn.labels import KINDS
 from monitoring import evidently_report
 from monitoring.channel_settings import Channels
+from monitoring.late_labels import LabelSettings
 from monitoring.prediction_log import DEFAULT_FOLDER
 from monitoring.report_folder import AT_RISK, DRIFT, INDEX, SUMMARY, ReportFolder
 from monitoring.week import Week
@@ -51,6 +53,7 @@ def requested(options: Sequence[str], now: datetime) -> Request:
         model=arguments.model,
         at_risk=arguments.at_risk,
         sample=arguments.sample,
+        labels=LabelSettings(arguments.events, arguments.treatments, arguments.label, arguments.horizon_days),
     )
     return Request(arguments.log_dir, ReportFolder(arguments.reports), settings)
 
@@ -68,7 +71,18 @@ def main() -> int:
     show(
         f"at risk: {content['at_risk']['flagged']:,} customers, {content['at_risk']['listed']:,} in {folder / AT_RISK}"
     )
+    for line in performance(content):
+        show(line)
     return result.status
+
+
+def performance(content: Mapping[str, Any]) -> Iterator[str]:
+    """How good the week's predictions are, in two lines at most."""
+    found = content["performance"]
+    for kind in ("estimated", "realised"):
+        figure = (found[kind] or {"metrics": {}})["metrics"].get("auc", {"value": None})
+        if figure["value"] is not None:
+            yield f"{kind} AUC: {figure['value']:.3f} (95 % interval {figure['low']:.3f} to {figure['high']:.3f})"
 
 
 def _arguments(options: Sequence[str]) -> argparse.Namespace:
@@ -80,6 +94,10 @@ def _arguments(options: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--model", help="exact tag of the model in the headline (the champion, else the busiest)")
     parser.add_argument("--at-risk", type=int, help="list at most this many customers at risk (all that are flagged)")
     parser.add_argument("--sample", type=int, default=evidently_report.SAMPLE_ROWS, help="rows a side that are drawn")
+    parser.add_argument("--events", help="a newer log of events, file, folder or glob: judges what was predicted")
+    parser.add_argument("--treatments", type=Path, help="CSV or Parquet of customer_id and date: who got an offer")
+    parser.add_argument("--label", help=f"judge by another definition: {', '.join(KINDS)} (that of the model)")
+    parser.add_argument("--horizon-days", type=int, help="judge by another horizon (that of the model)")
     arguments = parser.parse_args(options)
     if arguments.sample < 100:
         raise SettingError("sample", arguments.sample, "at least 100")

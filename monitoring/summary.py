@@ -12,6 +12,7 @@ from monitoring.column_summary import Population
 from monitoring.comparison import TestResult
 from monitoring.drift import CHURN_PROBABILITY, MONITORED, WILL_CHURN, DriftDecision, RankedTest, Ranking, onset
 from monitoring.estimated import Estimate
+from monitoring.late_labels import Known, Pending
 from monitoring.log_lines import FileCounts, total
 from monitoring.log_reader import ModelWeek
 from monitoring.week import Week
@@ -33,7 +34,7 @@ class ModelReport:
     `refused` says why there is no decision: the model cannot be had. `stale` is how many of
     its predictions used features older than `stale_hours`. `estimated` is how good its
     predictions probably are, `known_after` (UTC epoch milliseconds) when the last of them
-    can be judged.
+    can be judged, `known` what is known of them by now.
     """
 
     answered: ModelWeek
@@ -47,6 +48,7 @@ class ModelReport:
     stale_hours: int = STALE_HOURS
     estimated: Estimate | None = None
     known_after: int | None = None
+    known: Known | None = None
 
 
 @dataclass(frozen=True)
@@ -136,12 +138,11 @@ def _of_model(report: ModelReport) -> dict[str, Any]:
 
 
 def _performance(report: ModelReport) -> dict[str, Any]:
-    """What is known before any label is: `monitoring.late_labels` fills in the rest."""
-    pending = None
-    if report.known_after is not None:
-        pending = {"customers": report.answered.customers, "known_after": iso(report.known_after)}
+    known = report.known
+    if known is None and report.known_after is not None:
+        known = Known(None, Pending(report.answered.customers, report.known_after))
     estimated = None if report.estimated is None else report.estimated.to_dict()
-    return {"estimated": estimated, "realised": None, "pending": pending}
+    return {"estimated": estimated, **(known or Known(None, None)).to_dict()}
 
 
 def _pair(figure: Any, report: ModelReport) -> dict[str, float | None]:

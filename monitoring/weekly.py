@@ -1,7 +1,8 @@
 """A week of logged predictions, compared with the training reference, as the files of its report folder."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,10 +13,12 @@ from churn.artifact import replace_file
 from churn.command import say
 from churn.errors import ChurnError, ModelStoreError, ReportError, SettingError
 from monitoring import at_risk, column_store, evidently_report, segments
+from monitoring.back_fill import carried_over, filled_in, known_by_now
 from monitoring.column_summary import Population, rounding_step
 from monitoring.drift import CHURN_PROBABILITY, OUTPUTS, DriftSettings, Ranking, decide, rank
 from monitoring.estimated import estimate
 from monitoring.index_page import page as index_page
+from monitoring.late_labels import Known, LabelSettings
 from monitoring.log_lines import total
 from monitoring.log_reader import ModelWeek, WeekLog, read_week
 from monitoring.report_folder import AT_RISK, COLUMNS, DRIFT, INDEX, SUMMARY, ReportFolder
@@ -45,6 +48,7 @@ class ReportSettings:
     seed: int = 0
     stale_hours: int = STALE_HOURS
     drift: DriftSettings = field(default_factory=DriftSettings)
+    labels: LabelSettings = field(default_factory=LabelSettings)
 
     def __post_init__(self) -> None:
         if self.stale_hours < 0:
@@ -58,11 +62,15 @@ def make(log: Path, reports: ReportFolder, settings: ReportSettings) -> dict[str
         ChurnError: there is nothing to report on, or it cannot be read or written.
     """
     say(f"reading {log}")
+    summaries = reports.summaries()
     with read_week(log, settings.week) as week:
         for line in _told(week):
             say(line)
-        files, content = _report(week, settings, _Before.of(reports, week.week.previous))
+        known = known_by_now(log, week, summaries, settings.labels, settings.sample, settings.seed)
+        files, content = _report(week, settings, _Before.of(reports, week.week, summaries), known.pop(week.week, {}))
     reports.replace_week(week.week, files)
+    for older, models in known.items():
+        reports.change(older, SUMMARY, partial(filled_in, known=models))
     replace_file(reports.path / INDEX, index_page(reports.summaries()))
     return content
 
@@ -77,18 +85,22 @@ def _told(week: WeekLog) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Before:
-    """What the report of the week before left, if there is one."""
+    """What an earlier report of this week left, and that of the week before, where there is one."""
 
+    same: dict[str, Any] | None
     columns: bytes | None
     predictions: int | None
 
     @classmethod
-    def of(cls, reports: ReportFolder, week: Week) -> "_Before":
-        content = reports.summaries().get(week)
-        return cls(reports.read(week, COLUMNS), None if content is None else predictions_of(content))
+    def of(cls, reports: ReportFolder, week: Week, summaries: Mapping[Week, dict[str, Any]]) -> "_Before":
+        content = summaries.get(week.previous)
+        predictions = None if content is None else predictions_of(content)
+        return cls(summaries.get(week), reports.read(week.previous, COLUMNS), predictions)
 
 
-def _report(week: WeekLog, settings: ReportSettings, before: _Before) -> tuple[dict[str, bytes], dict[str, Any]]:
+def _report(
+    week: WeekLog, settings: ReportSettings, before: _Before, known: Mapping[str, Known]
+) -> tuple[dict[str, bytes], dict[str, Any]]:
     """The files of the week's folder, and the summary."""
     found, refused = _models(week.models)
     order = _headline_first([model for model in week.models if model.model in found], week.week, refused, settings)
@@ -96,7 +108,8 @@ def _report(week: WeekLog, settings: ReportSettings, before: _Before) -> tuple[d
     reports = []
     for number, answered in enumerate(order):
         name = DRIFT if number == 0 else f"drift-{answered.model.replace(':', '-')}.html"
-        report, files[name] = _model_report(week, answered, found[answered.model], name, settings)
+        known_of = known.get(answered.model)
+        report, files[name] = _model_report(week, answered, found[answered.model], name, settings, known_of)
         reports.append(report)
     reports += [
         _refused(week, model, refused[model.model], settings) for model in week.models if model.model in refused
@@ -110,6 +123,7 @@ def _report(week: WeekLog, settings: ReportSettings, before: _Before) -> tuple[d
     files[COLUMNS] = column_store.to_bytes(reports[0].current, headline.model.tag)
     volume = Volume(total(week.counts).predictions, week.customers(), before.predictions)
     content = summary(week.week, reports[0], reports, week.counts, counted, ranking, volume)
+    content = carried_over(content, before.same)
     files[SUMMARY] = to_json(content)
     return files, content
 
@@ -141,7 +155,7 @@ def _headline_first(
 
 
 def _model_report(
-    week: WeekLog, answered: ModelWeek, model: Watched, name: str, settings: ReportSettings
+    week: WeekLog, answered: ModelWeek, model: Watched, name: str, settings: ReportSettings, known: Known | None
 ) -> tuple[ModelReport, bytes]:
     say(f"{answered.model}: comparing with its reference of {model.population.rows:,} customers")
     current = week.population(answered.model, model.population)
@@ -156,7 +170,8 @@ def _model_report(
         stale=week.stale(answered.model, settings.stale_hours),
         stale_hours=settings.stale_hours,
         estimated=estimate(week.answers(answered.model), _calibrated_on(model), settings.seed),
-        known_after=answered.last_as_of + model.definition.horizon_ms,
+        known_after=answered.last_as_of + settings.labels.definition(model.definition).horizon_ms,
+        known=known,
     )
     say(f"{answered.model}: {decision.sentence}; drawing the report")
     html = evidently_report.render(
@@ -164,6 +179,7 @@ def _model_report(
         week.sample(answered.model, settings.sample, settings.seed),
         decision,
         evidently_report.Page(f"Week {week.week}: {decision.verdict}", _facts(report)),
+        labelled=None if known is None else evidently_report.Labelled(model.reference, known.drawn),
     )
     return report, html
 
