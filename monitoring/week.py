@@ -43,6 +43,11 @@ class Week:
         return self.start + _LENGTH
 
     @property
+    def last_day(self) -> datetime:
+        """The Sunday."""
+        return self.start + timedelta(days=6)
+
+    @property
     def previous(self) -> "Week":
         return Week(self.start - _LENGTH)
 
