@@ -1,0 +1,132 @@
+"""`make report-schedule`: the weekly report by Prefect's clock, every Monday at 06:00 UTC, until interrupted.
+
+`CHURN_REPORT_SCHEDULE` is `weekly`, `daily` or a cron expression (UTC). Without
+`PREFECT_API_URL` a Prefect server is started for as long as this runs, on this machine only:
+schedules need one. What was due while nothing ran is made up for at the next start.
+All options are those of `python -m monitoring.report`, for every run.
+"""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from churn.command import run, say
+from churn.errors import ChurnError, SettingError
+from monitoring.report import requested
+from monitoring.weekly_job import LAST, RUNNING
+
+SCHEDULE: Final = "CHURN_REPORT_SCHEDULE"
+CRONS: Final = {"weekly": "0 6 * * 1", "daily": "0 6 * * *"}
+PATIENCE: Final = 120.0
+"""Seconds for Prefect's server to start."""
+
+HOST: Final = "127.0.0.1"
+PORT: Final = "4200"
+"""Prefect's own default; `PREFECT_SERVER_API_PORT` names another."""
+
+SILENT: Final = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """When a run is due, as a cron expression in UTC, and which week it reports."""
+
+    cron: str
+    week: str
+
+
+def plan(environment: Mapping[str, str]) -> Plan:
+    """`CHURN_REPORT_SCHEDULE`, and `WEEK` where it is set.
+
+    A daily report is about the week that yesterday belongs to, as far as it goes; every other
+    about the last one that is over.
+
+    Raises:
+        SettingError: it is no schedule.
+    """
+    named = environment.get(SCHEDULE) or "weekly"
+    cron = CRONS.get(named, named)
+    if len(cron.split()) != 5:
+        raise SettingError(SCHEDULE, named, "weekly, daily, or a cron expression such as '0 6 * * 1'")
+    return Plan(cron, environment.get("WEEK") or (RUNNING if named == "daily" else LAST))
+
+
+def main() -> None:
+    options = sys.argv[1:]
+    planned = plan(os.environ)
+    requested([*options, "--week", planned.week], datetime.now(UTC))  # a wrong option is told now, not on Monday
+    os.environ.update({name: os.environ.get(name) or value for name, value in SILENT.items()})
+    with _server() as url:
+        os.environ["PREFECT_API_URL"] = url
+        _serve(planned, options)
+
+
+def _serve(planned: Plan, options: list[str]) -> None:
+    # Prefect takes seconds to import, and reads its settings when it is.
+    from prefect.schedules import Cron  # noqa: PLC0415
+
+    from monitoring.flow import weekly_report  # noqa: PLC0415
+
+    try:
+        schedule = Cron(planned.cron, timezone="UTC")
+    except ValueError as error:
+        raise SettingError(SCHEDULE, planned.cron, "a cron expression such as '0 6 * * 1'") from error
+    weekly_report.serve(
+        name="scheduled",
+        schedule=schedule,
+        parameters={"week": planned.week, "options": options},
+        limit=1,
+        pause_on_shutdown=False,
+    )
+
+
+@contextlib.contextmanager
+def _server() -> Iterator[str]:
+    """The address of the server in use: the one that is set, or one of our own until the end of the block."""
+    given = os.environ.get("PREFECT_API_URL")
+    if given:
+        yield given
+        return
+    port = os.environ.get("PREFECT_SERVER_API_PORT") or PORT
+    _check_free(port)
+    say(f"starting Prefect's server: http://{HOST}:{port}")
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", port]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603  # our own Python
+    try:
+        url = f"http://{HOST}:{port}/api"
+        _wait(server, url)
+        yield url
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _check_free(port: str) -> None:
+    """Another server that answers there is not ours to use unasked."""
+    try:
+        socket.create_server((HOST, int(port))).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise SettingError(
+            "PREFECT_SERVER_API_PORT", port, "a free port; for a server that runs already, set PREFECT_API_URL"
+        ) from error
+
+
+def _wait(server: "subprocess.Popen[bytes]", url: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while server.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/health", timeout=5):  # noqa: S310  # http
+            return
+        time.sleep(0.5)
+    raise ChurnError(f"Prefect's server did not start at {url}; its message is above")
+
+
+if __name__ == "__main__":
+    run(main)
