@@ -53,8 +53,16 @@ class ReportFolder:
             with self._locked():
                 return self._replace(week, files)
 
-    def change(self, week: Week, name: str, edit: Callable[[bytes], bytes]) -> None:
+    def change(
+        self,
+        week: Week,
+        name: str,
+        edit: Callable[[bytes], bytes],
+        derived: Callable[[bytes], Mapping[str, bytes]] = lambda _: {},
+    ) -> None:
         """Replace one file of a week's report by what `edit` makes of it; the others stay as they are.
+
+        `derived` makes those that follow from the new content; all of them appear in one step.
 
         Raises:
             ReportError: there is no such file, or the folder cannot be written.
@@ -63,7 +71,8 @@ class ReportFolder:
             kept = {path.name: path.read_bytes() for path in self.week(week).iterdir() if path.is_file()}
             if name not in kept:
                 raise ReportError(f"{self.week(week)} has no {name}; make the report of this week again")
-            self._replace(week, kept | {name: edit(kept[name])})
+            content = edit(kept[name])
+            self._replace(week, {**kept, name: content, **derived(content)})
 
     def _replace(self, week: Week, files: Mapping[str, bytes]) -> Path:
         target = self.week(week)

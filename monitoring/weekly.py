@@ -1,5 +1,6 @@
 """A week of logged predictions, compared with the training reference, as the files of its report folder."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from churn.artifact import replace_file
 from churn.command import say
 from churn.errors import ChurnError, ModelStoreError, ReportError, SettingError
-from monitoring import at_risk, column_store, evidently_report, segments
+from monitoring import at_risk, column_store, evidently_report, manager_page, segments
 from monitoring.back_fill import carried_over, filled_in, known_by_now
 from monitoring.column_summary import Population, rounding_step
 from monitoring.drift import CHURN_PROBABILITY, OUTPUTS, DriftSettings, Ranking, decide, rank
@@ -21,7 +22,7 @@ from monitoring.index_page import page as index_page
 from monitoring.late_labels import Known, LabelSettings
 from monitoring.log_lines import total
 from monitoring.log_reader import ModelWeek, WeekLog, read_week
-from monitoring.report_folder import AT_RISK, COLUMNS, DRIFT, INDEX, SUMMARY, ReportFolder
+from monitoring.report_folder import AT_RISK, COLUMNS, DRIFT, INDEX, MANAGER, SUMMARY, ReportFolder
 from monitoring.stored_models import Watched, champion_tag, watched
 from monitoring.summary import STALE_HOURS, ModelReport, Volume, predictions_of, summary, to_json
 from monitoring.week import Week, day
@@ -70,7 +71,7 @@ def make(log: Path, reports: ReportFolder, settings: ReportSettings) -> dict[str
         files, content = _report(week, settings, _Before.of(reports, week.week, summaries), known.pop(week.week, {}))
     reports.replace_week(week.week, files)
     for older, models in known.items():
-        reports.change(older, SUMMARY, partial(filled_in, known=models))
+        reports.change(older, SUMMARY, partial(filled_in, known=models), _plain_words)
     replace_file(reports.path / INDEX, index_page(reports.summaries()))
     return content
 
@@ -125,7 +126,12 @@ def _report(
     content = summary(week.week, reports[0], reports, week.counts, counted, ranking, volume)
     content = carried_over(content, before.same)
     files[SUMMARY] = to_json(content)
-    return files, content
+    return files | _plain_words(files[SUMMARY]), content
+
+
+def _plain_words(stored_summary: bytes) -> dict[str, bytes]:
+    """The manager's page, which follows from the summary alone."""
+    return {MANAGER: manager_page.page(json.loads(stored_summary))}
 
 
 def _models(models: Sequence[ModelWeek]) -> tuple[dict[str, Watched], dict[str, str]]:

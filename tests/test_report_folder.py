@@ -105,6 +105,15 @@ def test_one_file_is_changed_and_the_others_stay(reports: ReportFolder) -> None:
     assert [path.name for path in reports.path.iterdir()] == ["2018-W44"]
 
 
+def test_what_follows_from_a_changed_file_is_replaced_with_it(reports: ReportFolder) -> None:
+    folder = reports.replace_week(WEEK, version(1))
+    reports.change(WEEK, SUMMARY, lambda _: b"2", lambda content: {DRIFT: b"drawn from " + content})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == version(1) | {
+        SUMMARY: b"2",
+        DRIFT: b"drawn from 2",
+    }
+
+
 def test_what_fails_to_change_stays(reports: ReportFolder) -> None:
     folder = reports.replace_week(WEEK, version(1))
     with pytest.raises(ReportError, match=r"has no none\.json"):

@@ -18,7 +18,7 @@ from churn.errors import ModelStoreError, PredictionLogError, ReportError, Setti
 from churn.scoring import Scorer
 from monitoring import evidently_report, report
 from monitoring.drift import MONITORED
-from monitoring.report_folder import AT_RISK, COLUMNS, DRIFT, INDEX, SUMMARY, ReportFolder
+from monitoring.report_folder import AT_RISK, COLUMNS, DRIFT, INDEX, MANAGER, SUMMARY, ReportFolder
 from monitoring.week import Week
 from monitoring.weekly import ReportSettings, make
 from tests.conftest import ChampionModel
@@ -76,7 +76,7 @@ def test_an_unchanged_week_is_reported_without_alarm(logged: Callable[..., Path]
     assert content["reference"]["rows"] == 200
     assert [entry["feature"] for entry in content["features"]] == [feature.name for feature in MONITORED]
     assert summary_of(reports) == content
-    assert sorted(path.name for path in reports.week(WEEK).iterdir()) == [AT_RISK, COLUMNS, DRIFT, SUMMARY]
+    assert sorted(path.name for path in reports.week(WEEK).iterdir()) == [AT_RISK, COLUMNS, DRIFT, MANAGER, SUMMARY]
 
 
 def test_a_changed_week_is_drift_and_says_in_what(logged: Callable[..., Path], reports: ReportFolder) -> None:
@@ -115,7 +115,7 @@ def test_the_list_holds_everybody_flagged_and_nothing_else_names_anybody(
     assert chances == sorted(chances, reverse=True)
     assert all(row["customer_id"].startswith("secret-") and row["reason_1"] for row in listed)
     assert stat.S_IMODE((folder / AT_RISK).stat().st_mode) == 0o600
-    for path in [folder / DRIFT, folder / SUMMARY, reports.path / INDEX]:
+    for path in [folder / DRIFT, folder / MANAGER, folder / SUMMARY, reports.path / INDEX]:
         assert "secret-" not in path.read_text(), path
 
 
@@ -173,7 +173,9 @@ def test_a_week_without_a_report_is_shown_as_missing(logged: Callable[..., Path]
         make(folder, reports, ReportSettings(week=week))
     page = (reports.path / INDEX).read_text()
     assert page.index("2018-W46") < page.index("2018-W45") < page.index("2018-W44")
-    assert '<tr class="missing"><td>2018-W45</td><td>no report</td>' in page
+    line = page[page.index("<strong>2018-W45</strong>") : page.index("<strong>2018-W44</strong>")]
+    assert "no report" in line
+    assert 'class="badge ok"' not in line
 
 
 def test_unusable_lines_are_counted_and_their_file_is_named(
