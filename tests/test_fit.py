@@ -6,7 +6,7 @@ from scipy.special import expit
 from churn.errors import NotEnoughDataError, SettingError
 from churn.scoring import calibrated
 from tests import synthetic
-from training.fit import ForestSettings, calibrate, columns_for, fit, held_out_scores, scored
+from training.fit import ForestSettings, calibrate, columns_at_a_split, columns_for, fit, held_out_scores, scored
 from training.split import split
 
 SMALL = ForestSettings(trees=10, depth=4, leaf=10, jobs=1)
@@ -19,6 +19,11 @@ def quiet(_: str) -> None:
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
     return synthetic.training_table(snapshots=8)
+
+
+@pytest.mark.parametrize(("columns", "drawn"), [(1, 1), (4, 2), (5, 3), (18, 5), (80, 16)])
+def test_a_fifth_of_the_columns_is_drawn_and_of_few_the_square_root(columns: int, drawn: int) -> None:
+    assert columns_at_a_split(columns) == drawn
 
 
 def test_calibration_finds_the_sigmoid_that_made_the_outcomes() -> None:

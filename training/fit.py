@@ -1,5 +1,6 @@
 """The class-balanced random forest: fitted, scores of held-out rows, calibration."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -26,8 +27,10 @@ MINIMUM_SHARE: Final = 0.01
 
 Vector = NDArray[np.float64]
 
-
 RANGES: Final = {"trees": (10, 2000), "depth": (1, 30), "leaf": (1, 1000), "seed": (0, 2**32 - 1)}
+
+COLUMN_SHARE: Final = 0.2
+"""Of the matrix's columns, drawn anew at each split."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,15 @@ def fit_unchecked(table: pd.DataFrame, settings: ForestSettings) -> FittedForest
     return FittedForest(classifier, encoder, arrays, onnx_graph(arrays, matrix.shape[1]))
 
 
+def columns_at_a_split(columns: int) -> int:
+    """How many columns are drawn at each split: the square root of all, and at least a fifth.
+
+    Many of the columns are windows of one measure; the square root alone often draws none
+    that tells something (docs/decisions/evaluation.md).
+    """
+    return max(math.isqrt(columns - 1) + 1, math.ceil(COLUMN_SHARE * columns))
+
+
 def fit_classifier(matrix: Matrix, churned: NDArray[np.int64], settings: ForestSettings) -> RandomForestClassifier:
     """The one place that says what kind of forest it is."""
     if len(np.unique(churned)) < 2:
@@ -126,6 +138,7 @@ def fit_classifier(matrix: Matrix, churned: NDArray[np.int64], settings: ForestS
         n_estimators=settings.trees,
         max_depth=settings.depth,
         min_samples_leaf=settings.leaf,
+        max_features=columns_at_a_split(matrix.shape[1]),
         class_weight="balanced",
         random_state=settings.seed,
         n_jobs=settings.jobs,

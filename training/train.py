@@ -249,7 +249,12 @@ def _provenance(trained: Trained, facts: dict[str, Any]) -> dict[str, Any]:
         "customers": int(table.customer_id.nunique()),
         "churn_rate": float(table[LABEL].mean()),
         "fingerprint": fingerprint(table),
-        "forest": asdict(settings.forest) | {"nodes": len(trained.fitted.arrays.left), "jobs": None},
+        "forest": asdict(settings.forest)
+        | {
+            "nodes": len(trained.fitted.arrays.left),
+            "columns_at_a_split": trained.fitted.classifier.max_features,
+            "jobs": None,
+        },
         "search": trained.searched,
         "versions": {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()},
     }
