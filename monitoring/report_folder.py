@@ -75,6 +75,7 @@ class ReportFolder:
             self._replace(week, {**kept, name: content, **derived(content)})
 
     def _replace(self, week: Week, files: Mapping[str, bytes]) -> Path:
+        self._sweep()
         target = self.week(week)
         fresh = Path(tempfile.mkdtemp(dir=self.path, prefix=f".{week}."))
         try:
@@ -85,6 +86,11 @@ class ReportFolder:
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
         return target
+
+    def _sweep(self) -> None:
+        """Remove what killed runs left: nobody else is writing now, and customer ids may be in it."""
+        for left in self.path.glob(".????-W??.*"):
+            shutil.rmtree(left, ignore_errors=True)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

@@ -1,6 +1,9 @@
 """A week's folder is replaced as a whole, whoever looks and however many write."""
 
+import signal
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from monitoring.report_folder import AT_RISK, DRIFT, SUMMARY, ReportFolder
 from monitoring.week import Week
 
 WEEK = Week.parse("2018-W44")
+PROJECT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -136,3 +140,32 @@ def test_a_change_is_never_lost_to_another_at_the_same_time(reports: ReportFolde
     for thread in threads:
         thread.join()
     assert (reports.week(WEEK) / SUMMARY).read_bytes() == b"80"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from monitoring import report_folder
+from monitoring.week import Week
+
+write = report_folder._write
+
+def once(path, content, mode):
+    write(path, content, mode)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+report_folder._write = once
+report_folder.ReportFolder(Path(sys.argv[1])).replace_week(Week.parse("2018-W44"), {"at_risk.csv": b"ids", "x": b""})
+"""
+
+
+def test_a_killed_run_leaves_the_last_good_report_and_the_next_one_sweeps(reports: ReportFolder) -> None:
+    reports.replace_week(WEEK, version(1))
+    for _ in range(2):
+        killed = subprocess.run([sys.executable, "-c", KILLED, str(reports.path)], cwd=PROJECT, check=False)
+        assert killed.returncode == -signal.SIGKILL
+        assert {path.name: path.read_bytes() for path in reports.week(WEEK).iterdir()} == version(1)
+        assert list(reports.summaries()) == [WEEK]
+        assert len(list(reports.path.iterdir())) == 2
+    reports.replace_week(WEEK.next, version(2))
+    assert sorted(path.name for path in reports.path.iterdir()) == ["2018-W44", "2018-W45"]
