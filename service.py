@@ -5,7 +5,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from _bentoml_sdk import Service  # type: ignore[import-untyped]  # what bentoml
 from bentoml.exceptions import BentoMLException, NotFound
 from bentoml.models import BentoModel
 
-from churn import artifact, openapi
+from churn import VERSION, artifact, openapi
 from churn import service_metrics as metrics
 from churn.api_models import (
     DEFAULT_TOP_K,
@@ -29,13 +28,14 @@ from churn.api_models import (
     Problem,
     RequestError,
 )
-from churn.contract import NAMES, Customer
+from churn.contract import CONTRACT_VERSION, NAMES, Customer
 from churn.counterfactual import Counterfactual, Suggestion
 from churn.errors import ChurnError, ModelStoreError, PredictionLogError
 from churn.explaining import Explainer, reasons
 from churn.http_boundary import Answer, Boundary, Limits, Page
 from churn.requests import Batch, parse_explain, parse_predict
 from churn.scoring import Matrix, Scorer, Vector
+from churn.service_log import others_in_json, tell
 from churn.service_settings import ServiceSettings
 from monitoring.prediction_log import Api, PredictionLog
 
@@ -89,9 +89,8 @@ def record(path: str, status: int, seconds: float, request_id: str, refusal: Req
     if refusal is not None:
         metrics.count_problems(refusal.detail)
     if SETTINGS.request_log == "all" or (SETTINGS.request_log == "errors" and status >= 500):
-        line = {"time": datetime.now(UTC), "path": path, "status": status, "seconds": round(seconds, 6)}
-        line |= {"request_id": request_id, "error": refusal.error if refusal is not None else None}
-        sys.stderr.write(orjson.dumps(line, option=orjson.OPT_UTC_Z).decode() + "\n")
+        error = refusal.error if refusal is not None else None
+        tell("request", path=path, status=status, seconds=round(seconds, 6), request_id=request_id, error=error)
 
 
 class BoundedService(Service):  # type: ignore[misc]  # BentoML's types are left out, see pyproject.toml
@@ -139,13 +138,29 @@ class Churn:
                 "/docs.json": Page(openapi.json_page(MODEL.tag), b"application/json"),
             }
         )
+        others_in_json()
+        tell("start", **self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        """What an operator wants to know of a worker that has started."""
+        return {
+            "worker": os.getpid(),
+            "workers": SETTINGS.workers,
+            "version": VERSION,
+            "model": MODEL.tag,
+            "contract": CONTRACT_VERSION,
+            "explainer": self._explainer.engine,
+            "explainer_note": self._explainer.engine_note,
+            "log_folder": str(SETTINGS.log_folder),
+            "api_key": bool(SETTINGS.api_keys),
+        }
 
     @bentoml.on_deployment
     @staticmethod
     def check() -> None:
         """Before the workers start: see that predictions can be logged."""
         if not SETTINGS.api_keys:
-            sys.stderr.write("no API key is configured (CHURN_API_KEYS): whoever reaches the port may call\n")
+            tell("warning", message="no API key is configured (CHURN_API_KEYS): whoever reaches the port may call")
         try:
             open_log().close()
         except ChurnError as error:
@@ -156,6 +171,7 @@ class Churn:
         """After the last answer."""
         self._threads.shutdown()
         self._log.close()
+        tell("stop", worker=os.getpid())
 
     # Over HTTP the boundary calls `answer_predict` and `answer_explain` itself; these two declare
     # the APIs to BentoML (its client, its schema) and serve callers within Python.

@@ -1,14 +1,17 @@
 """The service's settings: defaults, refusals, and that the documentation lists every one."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from churn import VERSION
 from churn.errors import SettingError
 from churn.service_metrics import METRICS
 from churn.service_settings import SETTINGS, ServiceSettings, Setting
 
-API_PAGE = (Path(__file__).parent.parent / "docs" / "api.md").read_text()
+ROOT = Path(__file__).parent.parent
+API_PAGE = (ROOT / "docs" / "api.md").read_text()
 
 
 def test_defaults() -> None:
@@ -73,3 +76,7 @@ def test_every_metric_is_documented() -> None:
     for metric in METRICS:
         [described] = metric.describe()
         assert f"`{described.name}" in API_PAGE
+
+
+def test_the_version_is_the_projects() -> None:
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == VERSION
