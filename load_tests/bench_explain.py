@@ -1,9 +1,7 @@
 """Time explanations beside `shap.TreeExplainer`: same forest, same customers, same process, in turns.
 
-Prints a Markdown table; `--json` writes the figures too:
-
-    python -m load_tests.bench_explain                    # the champion, and forests of other shapes
-    python -m load_tests.bench_explain --rounds 20 --json bench-explain.json
+`make bench` runs it for the champion and for forests of other shapes, prints a Markdown table,
+and writes that and the figures as JSON to `--out`.
 
 Each round times every way once, one after the other, so that a busy moment of the machine
 meets all of them; a figure is the median over the rounds, a ratio the median of the rounds'
@@ -82,8 +80,10 @@ def main() -> None:
     arguments = _arguments()
     figures = [figure for case in cases() for figure in measure(case, arguments.rounds)]
     show(table(figures))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report(figures, arguments.rounds), indent=1) + "\n")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "explain.md").write_text(table(figures) + "\n")
+    (arguments.out / "explain.json").write_text(json.dumps(report(figures, arguments.rounds), indent=1) + "\n")
+    show(f"\nwritten to {arguments.out}/explain.md and explain.json")
 
 
 def cases() -> Iterator[Case]:
@@ -221,7 +221,7 @@ def report(figures: list[Figure], rounds: int) -> dict[str, Any]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9, help="how often every way takes its turn")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--out", type=Path, default=Path("reports/bench"), help="folder of the table and the JSON")
     return parser.parse_args()
 
 

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any, Final
 
 from churn.contract import MEASURES, WINDOWS, example_customer
@@ -18,6 +18,15 @@ def draw(generator: random.Random) -> Iterator[dict[str, Any]]:
     while True:
         number += 1
         yield _customer(generator, f"load-{number}")
+
+
+def mixed(generator: random.Random, simulated: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Drawn ones and simulated ones in turn, all with ids of their own; only drawn ones where none are simulated."""
+    drawn = draw(generator)
+    for number in count():
+        yield next(drawn)
+        if simulated:
+            yield generator.choice(simulated) | {"customer_id": f"simulated-{number}"}
 
 
 def _customer(generator: random.Random, customer_id: str) -> dict[str, Any]:

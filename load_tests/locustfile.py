@@ -1,24 +1,28 @@
 """The load of a working day: 80 % single predictions, 15 % batches of 100, 5 % explanations.
 
-Run by Locust: `locust -f load_tests/locustfile.py --headless --host http://localhost:3000
---users 16 --run-time 30s --html report.html`. It exits with 1 when any answer was an error.
+`make load-test` runs it (`load_tests.load_test`). By hand: `locust -f load_tests/locustfile.py
+--host http://localhost:3000`. It exits with 1 when any answer was an error. `LOAD_CUSTOMERS`
+names a file of simulated customers, `CHURN_API_KEY` holds the key of a service that wants one.
 """
 
 # mypy: disable-error-code="untyped-decorator"
 # Locust's decorators carry no types.
 
+import json
 import os
 import random
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 from locust import FastHttpUser, constant, task
 
-from load_tests.customers import draw
+from load_tests.customers import mixed
 
 SEED: Final = int(os.environ.get("SEED") or 7)
 BATCH: Final = 100
+SIMULATED: Final = os.environ.get("LOAD_CUSTOMERS")
 
 
 class Backend(FastHttpUser):  # type: ignore[misc]  # Locust ships no types
@@ -28,7 +32,8 @@ class Backend(FastHttpUser):  # type: ignore[misc]  # Locust ships no types
     _customers: Iterator[dict[str, Any]]
 
     def on_start(self) -> None:
-        self._customers = draw(random.Random(SEED))
+        simulated = json.loads(Path(SIMULATED).read_text()) if SIMULATED else []
+        self._customers = mixed(random.Random(SEED), simulated)
         key = os.environ.get("CHURN_API_KEY")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
