@@ -24,6 +24,7 @@ FORMAT ?= table
 TIME_LIMIT ?= 120
 MLFLOW_PORT ?= 5000
 REPETITIONS ?= 2000
+USERS ?= 16
 
 export BENTOML_DO_NOT_TRACK := true
 export DO_NOT_TRACK := 1
@@ -136,6 +137,19 @@ test-container: $(DEV) ## build and run the image with a container engine; insta
 report: $(DEMO) ## the weekly drift report of what was served (WEEK=2018-W44; the newest without; EVENTS, a newer log, judges it; TREATMENTS)
 	$(RUN) -m monitoring.report --log-dir $(CHURN_LOG_DIR) --reports $(REPORTS) $(if $(WEEK),--week $(WEEK)) \
 	  $(if $(EVENTS),--events '$(EVENTS)') $(if $(TREATMENTS),--treatments '$(TREATMENTS)')
+
+.PHONY: load-test
+load-test: $(DEV) ## a working day's load on the champion, or on URL: table, HTML report, fails on any error (USERS, SECONDS)
+	$(RUN) -m load_tests.load_test $(if $(URL),--url $(URL)) --users $(USERS) --seconds $(or $(SECONDS),30) --seed $(SEED) --report $(REPORTS)/load_test.html
+
+.PHONY: bench
+bench: $(DEV) ## the service beside its rivals, and explanations beside shap: tables and JSON (SECONDS of each, ROUNDS)
+	$(RUN) -m load_tests.bench_serving --seconds $(or $(SECONDS),2) --rounds $(or $(ROUNDS),5) --out $(REPORTS)/bench
+	$(RUN) -m load_tests.bench_explain --rounds $(or $(ROUNDS),9) --out $(REPORTS)/bench
+
+.PHONY: soak
+soak: $(DEV) ## the champion under full load: memory must stay below 300 MB and flat (SECONDS, WORKERS)
+	$(RUN) -m load_tests.soak --seconds $(or $(SECONDS),600) --workers $(or $(WORKERS),1)
 
 .PHONY: bench-drift
 bench-drift: $(DEV) ## how often the drift alarm is right, with Evidently's defaults beside it (REPETITIONS)
