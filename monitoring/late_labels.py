@@ -175,7 +175,9 @@ class LateLabels:
         self._labelled: tuple[Week, Definition] | None = None
         nobody = pd.DataFrame({"customer_id": pd.Series(dtype="object"), "day": pd.Series(dtype="int64")})
         listed = pa.Table.from_pandas(nobody if treatments is None else treatments, _TREATMENTS, preserve_index=False)
-        backend.create_table("treatments", listed)
+        backend.con.register("listed", listed)
+        backend.con.execute("CREATE TABLE treatments AS FROM listed")
+        backend.con.unregister("listed")
 
     @property
     def log_end(self) -> int:
@@ -241,7 +243,7 @@ class LateLabels:
             [week.start_ms, week.end_ms - 1],
         )
         found = labels_at(self._log.events, self._backend.table("moments"), self.log_end, definition)
-        self._backend.create_table("labelled", found, overwrite=True)
+        self._execute(f"CREATE OR REPLACE TABLE labelled AS {self._backend.compile(found)}")
         self._labelled = (week, definition)
 
     def _join(self, week: Week, model: str, definition: Definition) -> None:

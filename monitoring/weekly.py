@@ -185,9 +185,16 @@ def _model_report(
         week.sample(answered.model, settings.sample, settings.seed),
         decision,
         evidently_report.Page(f"Week {week.week}: {decision.verdict}", _facts(report)),
-        labelled=None if known is None else evidently_report.Labelled(model.reference, known.drawn),
+        labelled=_labelled(model, known),
     )
     return report, html
+
+
+def _labelled(model: Watched, known: Known | None) -> evidently_report.Labelled | None:
+    """What Evidently draws of the classification; nothing while no label is known."""
+    if known is None or known.realised is None:
+        return None
+    return evidently_report.Labelled(model.reference, known.drawn)
 
 
 def _calibrated_on(model: Watched) -> NDArray[np.float64]:
