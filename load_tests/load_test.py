@@ -1,6 +1,7 @@
-"""`make load-test`: a working day's load on the service; a table, an HTML report, and status 1 on any error answer.
+"""`make load-test`: a working day's load on the service; ends in a table and an HTML report.
 
-Without `--url` it serves the champion itself, with a prediction log that is thrown away.
+Status 1 on any error answer, or when there was no answer. Without `--url` it serves the
+champion itself, with a prediction log that is thrown away.
 """
 
 import argparse
@@ -25,7 +26,7 @@ def main() -> int:
         url = arguments.url or stack.enter_context(served(_own(name), Path(name))).url
         say(f"{arguments.users} users ask {url} for {arguments.seconds} seconds")
         status = _locust(url, pool, arguments)
-    show(f"report in {arguments.report}" + ("" if status == 0 else "; there were errors"))
+    show(f"report in {arguments.report}" + ("" if status == 0 else "; there were errors, or no answers at all"))
     return 1 if status else 0
 
 

@@ -1,7 +1,7 @@
 """The load of a working day: 80 % single predictions, 15 % batches of 100, 5 % explanations.
 
 `make load-test` runs it (`load_tests.load_test`). By hand: `locust -f load_tests/locustfile.py
---host http://localhost:3000`. It exits with 1 when any answer was an error. `LOAD_CUSTOMERS`
+--host http://localhost:3000`. It exits with 1 when any answer was an error, or there was none. `LOAD_CUSTOMERS`
 names a file of simulated customers, `CHURN_API_KEY` holds the key of a service that wants one.
 """
 
@@ -16,13 +16,21 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from locust import FastHttpUser, constant, task
+from locust import FastHttpUser, constant, events, task
+from locust.env import Environment
 
 from load_tests.customers import mixed
 
 SEED: Final = int(os.environ.get("SEED") or 7)
 BATCH: Final = 100
 SIMULATED: Final = os.environ.get("LOAD_CUSTOMERS")
+
+
+@events.quitting.add_listener
+def fail_without_an_answer(environment: Environment, **_: Any) -> None:
+    """Nothing asked is nothing shown."""
+    if environment.stats.total.num_requests == 0:
+        environment.process_exit_code = 1
 
 
 class Backend(FastHttpUser):  # type: ignore[misc]  # Locust ships no types
