@@ -1,0 +1,161 @@
+"""The report's pages in a real browser: readable on a phone and on a desk, and nothing logged is run."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from churn.scoring import Scorer
+from monitoring import index_page, manager_page
+from monitoring.drift import MONITORED
+from monitoring.report_folder import DRIFT, INDEX, MANAGER, ReportFolder
+from monitoring.week import Week
+from monitoring.weekly import ReportSettings, make
+from tests.conftest import ChampionModel
+from tests.predictions import THURSDAY, log_predictions, week_of_customers
+from tests.summaries import drifted, paging, quiet, season, too_few, weeks
+from tests.system.browser import Page, browsing
+
+pytestmark = pytest.mark.system
+
+PHONE, DESK = (390, 844), (1280, 900)
+CHANGED, QUIET, FEW = (Week.parse(name) for name in ("2018-W47", "2018-W44", "2018-W45"))
+WEEK_MS = 7 * 86_400_000
+ATTACKS = ("</script><script>window.attacked=1</script>", "<img src=x onerror='window.attacked=1'>")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with browsing(tmp_path_factory.mktemp("profile")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def reports(champion: ChampionModel, tmp_path_factory: pytest.TempPathFactory) -> ReportFolder:
+    """Four weeks made by the command's own function: a quiet one, one with too few, a missing one, a changed one."""
+    log, found = tmp_path_factory.mktemp("predictions"), ReportFolder(tmp_path_factory.mktemp("reports"))
+    changed = week_of_customers(400)
+    changed["adverts_7d"] += 3
+    for number, attack in enumerate(ATTACKS):
+        changed.loc[changed.index % 10 == number, "os"] = attack
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHURN_CHAMPION", str(champion.pointer))
+        for week, rows in ((QUIET, week_of_customers(400)), (FEW, week_of_customers(150)), (CHANGED, changed)):
+            later = (week.start_ms - QUIET.start_ms) // WEEK_MS
+            answered(champion, log, rows.assign(as_of=np.int64(THURSDAY + later * WEEK_MS)), later)
+            make(log, found, ReportSettings(week=week))
+    return found
+
+
+def answered(champion: ChampionModel, log: Path, rows: pd.DataFrame, later: int) -> None:
+    scorer = Scorer(champion.model)
+    probability = scorer.probability(scorer.score(scorer.encoder.frame(rows)))
+    scored = datetime(2018, 11, 2, tzinfo=UTC).replace(day=2 + 7 * later)
+    log_predictions(log, rows, probability.tolist(), champion.model.tag, scored=scored, threshold=scorer.threshold)
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_the_index_fits_the_window_and_shows_every_week(
+    page: Page, reports: ReportFolder, size: tuple[int, int]
+) -> None:
+    page.open(reports.path / INDEX, *size)
+    assert page.width() == size[0]
+    text = page.text()
+    for said in ("drift", "ok", "too few", "no report", "no report yet", "2018-W46", "up to 2018-W47"):
+        assert said in text, said
+    assert page.value("document.querySelectorAll('.features svg.spark').length") == len(MONITORED)
+    assert page.errors == []
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+@pytest.mark.parametrize(
+    ("week", "verdict"),
+    [(CHANGED, "customers have changed"), (QUIET, "nothing important changed"), (FEW, "no verdict possible")],
+)
+def test_the_managers_page_fits_the_window_and_says_what_is(
+    page: Page, reports: ReportFolder, size: tuple[int, int], week: Week, verdict: str
+) -> None:
+    page.open(reports.week(week) / MANAGER, *size)
+    assert page.width() == size[0]
+    assert verdict in page.text()
+    assert "customers are at risk of leaving." in page.text()
+    assert page.errors == []
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_long_texts_and_many_weeks_stay_within_the_window(page: Page, tmp_path: Path, size: tuple[int, int]) -> None:
+    word = "x" * 300
+    newest = weeks(60)[-1]
+    odd = paging("os", test="one category", measured=f"share of '{word}'", before=0.1, after=0.5)
+    models = [quiet()["models"][0], {"model": f"churn:{word}", "verdict": None, "refused": word}]
+    content = drifted(newest, features=[odd, paging(word)], sentence=word, model=word, models=models)
+    summaries = season(60, missing=(7, 8)) | {newest: content, newest.previous: too_few(newest.previous)}
+    (tmp_path / INDEX).write_bytes(index_page.page(summaries))
+    (tmp_path / MANAGER).write_bytes(manager_page.page(content))
+    for name in (INDEX, MANAGER):
+        page.open(tmp_path / name, *size)
+        page.value("document.querySelectorAll('details').forEach(one => one.open = true)")
+        assert page.width() == size[0], name
+        assert page.errors == []
+
+
+def test_the_links_of_the_index_lead_to_pages_and_back(page: Page, reports: ReportFolder) -> None:
+    page.open(reports.path / INDEX, *DESK)
+    targets = page.value("[...document.querySelectorAll('a[href]')].map(one => one.getAttribute('href'))")
+    files = {target for target in targets if not target.startswith("#")}
+    assert {f"{week}/{name}" for week in (CHANGED, QUIET, FEW) for name in (DRIFT, MANAGER, "summary.json")} == files
+    assert all((reports.path / target).is_file() for target in files)
+    for name in (MANAGER, DRIFT):
+        page.open(reports.week(CHANGED) / name, *DESK)
+        page.eventually("document.querySelector('a[href=\"../index.html\"]') !== null")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_both_schemes_are_drawn(page: Page, reports: ReportFolder, scheme: str) -> None:
+    page.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    page.open(reports.path / INDEX, *DESK)
+    ground = page.value("getComputedStyle(document.body).backgroundColor")
+    page.ask("Emulation.setEmulatedMedia", features=[])
+    assert ground == {"light": "rgb(245, 246, 248)", "dark": "rgb(18, 22, 28)"}[scheme]
+
+
+def test_evidentlys_page_is_drawn_with_our_verdict_and_runs_nothing_that_was_logged(
+    page: Page, reports: ReportFolder
+) -> None:
+    page.open(reports.week(CHANGED) / DRIFT, *DESK)
+    page.eventually("document.body.innerText.includes('Dataset Drift is detected')")
+    text = page.text()
+    assert "Week 2018-W47: drift" in text
+    assert "adverts_7d: " in text
+    assert "What was found in each of" in text
+    for column in ("adverts_7d", "churn_probability", "will_churn"):
+        assert column in text
+    page.eventually("document.querySelectorAll('.js-plotly-plot, .plot-container').length > 0")
+    assert page.value("window.attacked") is None
+    assert "‹/script›‹script›window.attacked=1" in page.value("document.documentElement.innerHTML")
+    assert "</script><script>window.attacked=1</script>" in text  # in our own reasons, as text
+    assert page.errors == []
+
+
+@pytest.mark.parametrize("name", [INDEX, f"{CHANGED}/{MANAGER}"])
+def test_nothing_that_was_logged_runs_on_our_pages(page: Page, reports: ReportFolder, name: str) -> None:
+    page.open(reports.path / name, *DESK)
+    assert page.value("document.scripts.length") == 0
+    assert page.value("document.images.length") == 0
+    assert page.value("window.attacked") is None
+
+
+def test_the_browser_tells_of_what_runs_and_of_what_fails(page: Page, tmp_path: Path) -> None:
+    """Otherwise the tests above could not fail."""
+    path = tmp_path / "attacked.html"
+    path.write_text(f"<title>x</title><script>const os = '{ATTACKS[0]}'</script><script>throw Error('seen')</script>")
+    page.open(path, *DESK)
+    assert page.value("window.attacked") == 1
+    assert any("seen" in error for error in page.errors)
+    path.write_text(f"{ATTACKS[1]}<div style='width:2000px'>wide</div>")
+    page.open(path, *DESK)
+    page.eventually("window.attacked === 1")
+    assert page.width() == 2000 + 8  # the body's margin
