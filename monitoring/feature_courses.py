@@ -41,7 +41,7 @@ _GROUPS: Final[tuple[tuple[str, Callable[[_Course], bool]], ...]] = (
     ("Drifted in the newest week", lambda course: course.newest.state == "page"),
     ("With a warning in the newest week", lambda course: course.newest.state == "warning"),
     ("Drifted or warned in an earlier week", lambda course: course.weeks("page", "warning") > 0),
-    ("Never past the threshold", lambda _: True),
+    ("Without drift or a warning", lambda _: True),
 )
 
 
@@ -143,7 +143,8 @@ def _legend() -> str:
     points = [Point(f"week {number}", *week) for number, week in enumerate(weeks, start=1)]
     return (
         f'<p class="legend small">{sparkline(points, "How to read the charts")}<span>The line is how far a feature has '
-        "moved from the training data. The dashed line is its threshold (1×, the smallest change that counts); "
+        "moved from the training data. The dashed line is its threshold (1×, the smallest change that counts): what "
+        "is above it without a diamond may be chance; "
         f"charts end at {CEILING:g}×. A full diamond is drift, an empty one a warning; a grey band is a week without "
         "a report or with too few customers.</span></p>"
     )
