@@ -10,7 +10,6 @@ old days are deleted (`CHURN_LOG_RETENTION_DAYS`), and one customer is erased wi
 """
 
 import argparse
-import contextlib
 import os
 import re
 import socket
@@ -21,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from io import FileIO
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, TypedDict
+from typing import Any, Final, Literal, Protocol, TypedDict, get_args
 
 import orjson
 
@@ -61,6 +60,7 @@ FIELDS: Final = tuple(LogLine.__annotations__)
 
 _PROBE: Final = b" " * 4096
 _PATIENCE: Final = 5
+_TO_MILLISECONDS: Final = len("2018-11-02T00:00:00.000")
 _NAME: Final = re.compile(r"(\d{4}-\d\d-\d\d)_[A-Za-z0-9.-]+_\d+_\d+_\d+\.jsonl")
 
 
@@ -102,6 +102,7 @@ class PredictionLog:
         self._fsync = fsync
         self._clock = clock
         self._instance = f"{_host()}_{os.getpid()}_{time.time_ns()}"
+        self._heads = {api: _Head(api, model) for api in get_args(Api)}
         self._number = 0
         self._lock = threading.Lock()
         self._file: _File | None = None
@@ -113,12 +114,14 @@ class PredictionLog:
             PredictionLogError: it cannot; the message says why.
         """
         probe = self.folder / f".probe-{self._instance}"
-        with self._explained("cannot be written"):
+        try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
                 probe.write_bytes(_PROBE)
             finally:
                 probe.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._explained(error) from error
         self._delete_old(self._clock().date())
 
     def append(
@@ -130,27 +133,18 @@ class PredictionLog:
             PredictionLogError: nothing was logged, so nothing may be answered.
         """
         now = self._clock()
-        block = self._lines(self._head(now, request_id, api), asked, probabilities, flags)
-        with self._lock, self._explained("cannot be written"):
-            self._open_for(now.date()).append(block, fsync=self._fsync)
+        block = self._lines(self._heads[api].of(now, request_id), asked, probabilities, flags)
+        try:
+            with self._lock:
+                self._open_for(now.date()).append(block, fsync=self._fsync)
+        except OSError as error:
+            raise self._explained(error) from error
 
     def close(self) -> None:
         with self._lock:
             if self._file is not None:
                 self._file.close()
                 self._file = None
-
-    def _head(self, now: datetime, request_id: str, api: Api) -> bytes:
-        """What all lines of a request begin with."""
-        common = {
-            "schema": SCHEMA,
-            "request_id": request_id,
-            "api": api,
-            "time": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "model": self._model,
-            "contract": CONTRACT_VERSION,
-        }
-        return orjson.dumps(common)[:-1] + b","
 
     @staticmethod
     def _lines(head: bytes, asked: Asked, probabilities: Sequence[float], flags: Sequence[bool]) -> bytes:
@@ -189,15 +183,24 @@ class PredictionLog:
             if day_of(path) < oldest:
                 path.unlink(missing_ok=True)
 
-    @contextlib.contextmanager
-    def _explained(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise PredictionLogError(
-                f"the prediction log {what}: {self.folder}: {error.strerror or error}; "
-                "free space, or make the folder writable"
-            ) from error
+    def _explained(self, error: OSError) -> PredictionLogError:
+        return PredictionLogError(
+            f"the prediction log cannot be written: {self.folder}: {error.strerror or error}; "
+            "free space, or make the folder writable"
+        )
+
+
+class _Head:
+    """What all lines of a request begin with; all but the request's id and time is made once."""
+
+    def __init__(self, api: Api, model: str) -> None:
+        after = {"api": api, "model": model, "contract": CONTRACT_VERSION}
+        self._start = orjson.dumps({"schema": SCHEMA})[:-1] + b',"request_id":'
+        self._middle = b"," + orjson.dumps(after)[1:-1] + b',"time":"'
+
+    def of(self, now: datetime, request_id: str) -> bytes:
+        moment = now.isoformat(timespec="milliseconds")[:_TO_MILLISECONDS].encode()
+        return self._start + orjson.dumps(request_id) + self._middle + moment + b'Z",'
 
 
 @dataclass
