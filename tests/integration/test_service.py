@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
+from churn import VERSION
 from churn.api_models import MAXIMUM_EXPLAIN, MAXIMUM_PREDICT, ErrorResponse, ExplainResponse, PredictResponse
 from churn.artifact import FOREST, ONNX, Champion, sha256, write_champion
 from churn.contract import CONTRACT_VERSION, NAMES, Customer, example_customer
@@ -162,12 +163,20 @@ def test_ten_thousand_customers_at_once_are_answered(client: httpx.Client) -> No
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_a_huge_body_is_refused_without_being_kept(client: httpx.Client, declared: bool) -> None:
-    piece = b" " * 1024 * 1024
-    content: Any = piece * 100 if declared else (piece for _ in range(100))
-    answer = client.post("/predict", content=content, headers=JSON)
+def test_a_huge_body_is_refused_without_being_kept(service: Served, client: httpx.Client, declared: bool) -> None:
+    before = most_memory_mb(service)
+    piece, headers = b" " * 1024 * 1024, JSON | ({"content-length": str(200 * 1024 * 1024)} if declared else {})
+    answer = client.post("/predict", content=(piece for _ in range(200)), headers=headers)
     assert answer.status_code == 413
     ErrorResponse.model_validate(answer.json())
+    assert most_memory_mb(service) - before < 64 + 16  # at most what a worker may hold, and not 200
+
+
+def most_memory_mb(service: Served) -> float:
+    """The most memory that the worker ever held, in MB."""
+    [worker] = service.workers()
+    lines = Path(f"/proc/{worker}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
 
 
 def test_unknown_paths_and_methods_are_refused_in_the_same_shape(client: httpx.Client) -> None:
@@ -235,13 +244,60 @@ def test_sigterm_ends_it_cleanly(champion: ChampionModel, tmp_path: Path) -> Non
         assert [line["customer_id"] for line in logged(served)] == ["0", "1"]
 
 
-def test_two_workers_write_a_log_file_each_and_lose_nothing(champion: ChampionModel, tmp_path: Path) -> None:
-    with serving(champion.environment | {"CHURN_WORKERS": "2"}, tmp_path) as served:
-        for number in range(60):  # a new connection each, so that both workers get some
+def told(served: Served) -> list[dict[str, Any]]:
+    """What the service said in JSON."""
+    return [json.loads(line) for line in served.output.read_text().splitlines() if line.startswith("{")]
+
+
+def test_it_says_as_json_what_it_is_when_it_starts_and_that_it_stops(champion: ChampionModel, tmp_path: Path) -> None:
+    with serving(champion.environment, tmp_path) as served:
+        [worker] = served.workers()
+        served.stop()
+        by_event = {line["event"]: line for line in told(served)}
+    assert "no API key is configured" in by_event["warning"]["message"]
+    start = by_event["start"]
+    engine = start["explainer"]
+    assert (start["version"], start["model"], start["contract"]) == (VERSION, champion.model.tag, CONTRACT_VERSION)
+    assert (start["worker"], start["workers"], start["api_key"]) == (worker, 1, False)
+    assert start["log_folder"] == str(served.log)
+    assert engine in {"native", "numpy"}
+    assert ("verified" in start["explainer_note"]) == (engine == "native")
+    assert by_event["stop"]["worker"] == worker
+
+
+def test_on_request_every_request_gets_one_line_without_customer_data(champion: ChampionModel, tmp_path: Path) -> None:
+    with serving(champion.environment | {"CHURN_REQUEST_LOG": "all"}, tmp_path) as served, served.client() as client:
+        client.post("/predict", json={"customers": [example_customer("a-secret-id")]}, headers={"x-request-id": "one"})
+        client.post("/predict", json={"customers": [example_customer("a-secret-id") | {"songs_7d": -1}]})
+        client.get("/nothing")
+        served.stop()
+        requests = [line for line in told(served) if line["event"] == "request"]
+        said = served.output.read_text()
+    assert [(line["path"], line["status"]) for line in requests] == [
+        ("/predict", 200),
+        ("/predict", 400),
+        ("other", 404),
+    ]
+    assert requests[0]["request_id"] == "one"
+    assert requests[1]["error"] == "1 problem in the request"
+    assert "a-secret-id" not in said
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_workers_write_a_log_file_each_lose_nothing_and_their_metrics_add_up(
+    champion: ChampionModel, tmp_path: Path, workers: int
+) -> None:
+    with serving(champion.environment | {"CHURN_WORKERS": str(workers)}, tmp_path) as served:
+        sent = 0
+        while sent < 60 or len(files(served.log)) < workers:  # a new connection each, so that all workers get some
             with served.client() as client:
-                client.post("/predict", json={"customers": [example_customer(str(number))]})
-        assert sorted(line["customer_id"] for line in logged(served)) == sorted(map(str, range(60)))
-        assert len(files(served.log)) == 2
+                client.post("/predict", json={"customers": [example_customer(str(sent))]})
+            sent += 1
+            assert sent < 5_000, "a worker never got a request"
+        assert sorted(line["customer_id"] for line in logged(served)) == sorted(map(str, range(sent)))
+        assert len(files(served.log)) == workers
+        metrics = httpx.get(f"{served.url}/metrics").text
+        assert f'churn_requests_total{{path="/predict",status="200"}} {sent:.1f}' in metrics.splitlines()
 
 
 def test_without_a_champion_it_refuses_to_start(champion: ChampionModel, tmp_path: Path) -> None:
