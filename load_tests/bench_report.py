@@ -1,8 +1,8 @@
 """How long the weekly report of many predictions takes, and with how much memory.
 
 `python -m load_tests.bench_report --rows 10000000`: a log of that many predictions is drawn
-from the champion's reference, a customer a line, in seven days' files as the service writes
-them; then `python -m monitoring.report` runs on it as a process of its own. Prints rows,
+from the champion's reference, a customer a line, in seven days' files by the service's own
+writer; then `python -m monitoring.report` runs on it as a process of its own. Prints rows,
 bytes, seconds and the process's peak memory, and removes what it wrote.
 """
 
@@ -13,51 +13,57 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import duckdb
+import numpy as np
 
 from churn.command import run, say, show
-from churn.contract import CONTRACT_VERSION, FEATURES, NAMES
+from churn.contract import NAMES
 from churn.errors import ReportError
-from monitoring.log_lines import literal, quoted
-from monitoring.prediction_log import SCHEMA
+from churn.moments import iso
+from monitoring.drift import CHURN_PROBABILITY, WILL_CHURN
+from monitoring.prediction_log import PredictionLog
 from monitoring.stored_models import Watched, champion_tag, watched
+from training.bodies import customers
 
-DAYS: Final = tuple(f"2018-11-{day:02}" for day in range(5, 12))
-"""A week, Monday to Sunday."""
+MONDAY: Final = datetime(2018, 11, 5, 9, tzinfo=UTC)
+DAYS: Final = 7
+BATCH: Final = 1_000
+"""Customers a request, as a nightly job would ask."""
 
 
-def write_log(folder: Path, model: Watched, rows: int) -> int:
+@dataclass(frozen=True)
+class Asked:
+    """What a request holds."""
+
+    customer_ids: list[str]
+    as_of: list[str]
+    features: list[dict[str, Any]]
+
+
+def write_log(folder: Path, model: Watched, rows: int, seed: int = 0) -> int:
     """Write `rows` predictions of a week, drawn from the model's reference; returns the bytes."""
-    connection = duckdb.connect()
-    connection.execute("SET memory_limit = '2GB'")
-    connection.register("source", model.reference)
-    connection.execute("CREATE TABLE reference AS SELECT *, row_number() OVER () - 1 AS place FROM source")
-    for number, day in enumerate(DAYS):
-        first, end = rows * number // len(DAYS), rows * (number + 1) // len(DAYS)
-        connection.execute(_copy(model, day, first, end, folder / f"{day}_bench_1_0_{number}.jsonl"))
+    reference = model.reference.assign(customer_id="", as_of=np.int64(0))
+    features = [{name: customer[name] for name in NAMES} for customer in customers(reference)]
+    probability = reference[CHURN_PROBABILITY.name].tolist()
+    flagged = reference[WILL_CHURN.name].tolist()
+    generator = np.random.default_rng(seed)
+    for day in range(DAYS):
+        now, end = MONDAY + timedelta(days=day), rows * (day + 1) // DAYS
+        midnight = iso(int((now - timedelta(hours=9)).timestamp() * 1000))
+        log = PredictionLog(folder, model.model.tag, clock=lambda now=now: now)  # type: ignore[misc]
+        for first in range(rows * day // DAYS, end, BATCH):
+            ids = [str(number) for number in range(first, min(first + BATCH, end))]
+            drawn = generator.integers(len(features), size=len(ids)).tolist()
+            asked = Asked(ids, [midnight] * len(ids), [features[place] for place in drawn])
+            answers = [probability[place] for place in drawn], [flagged[place] for place in drawn]
+            log.append(f"request-{first}", "predict", asked, *answers)
+        log.close()
         say(f"{end:,} of {rows:,} predictions written")
     return sum(path.stat().st_size for path in folder.iterdir())
-
-
-def _copy(model: Watched, day: str, first: int, end: int, path: Path) -> str:
-    pairs = ", ".join(f"{quoted(name)} := {_value(name)}" for name in NAMES)
-    return f"""COPY (
-        SELECT {SCHEMA} AS schema, 'r' || number // 100 AS request_id, number % 100 AS "row", 'predict' AS api,
-               '{day}T09:00:00.000Z' AS "time", '{day}T00:00:00Z' AS as_of, number::VARCHAR AS customer_id,
-               {literal(model.model.tag)} AS model, '{CONTRACT_VERSION}' AS contract, struct_pack({pairs}) AS features,
-               churn_probability, will_churn::VARCHAR = 'true' AS will_churn
-        FROM range({first}, {end}) AS numbers(number)
-        JOIN reference ON place = hash(number) % (SELECT count(*) FROM reference)
-    ) TO {literal(str(path))} (FORMAT json)"""  # noqa: S608  # names are the contract's
-
-
-def _value(name: str) -> str:
-    """A count is a whole number in the log."""
-    counts = {feature.name for feature in FEATURES if feature.kind == "count"}
-    return f"{quoted(name)}::BIGINT" if name in counts else quoted(name)
 
 
 def main() -> None:
