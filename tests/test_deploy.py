@@ -4,6 +4,7 @@ import copy
 import functools
 import json
 import re
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.test_architecture import imported
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
+PAGE = ROOT / "docs" / "deploy.md"
 RUNBOOK = DEPLOY.parent / "docs" / "runbook.md"
 OVERLAYS = sorted(path.parent for path in KUBERNETES.glob("overlays/*/kustomization.yaml"))
 Manifest = dict[str, Any]
@@ -439,3 +441,44 @@ def test_the_reports_image_copies_and_installs_all_that_the_report_imports() -> 
     for package in packages - sys.stdlib_module_names - {"", "churn", "monitoring"}:
         names = {re.sub(r"[-_.]+", "-", name).lower() for name in distributions[package]}
         assert any(re.search(rf"^{name}==", lock, flags=re.MULTILINE) for name in names), package
+
+
+def test_the_alert_rules_are_wrapped_for_the_operator_as_the_page_says() -> None:
+    wrapping = re.search(r"^\(printf .*?^ sed [^)]*\)", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert wrapping
+    made = subprocess.run(["bash", "-euc", wrapping[0]], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    (rules,) = documents(DEPLOY / "prometheus" / "rules.yml")
+    assert yaml.safe_load(made) == {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "churn"},
+        "spec": rules,
+    }
+
+
+def test_the_page_names_files_that_exist_and_variables_that_the_stack_wants() -> None:
+    page = PAGE.read_text()
+    for path in set(re.findall(r"deploy/[a-zA-Z0-9_./-]+", page)):
+        assert (ROOT / path.rstrip(".")).exists(), path
+    wanted = set(re.findall(r"\$\{([A-Z_]+):\?", (DEPLOY / "compose" / "compose.yaml").read_text()))
+    assert wanted == {"IMAGE", "CHURN_API_KEYS_FILE", "GRAFANA_PASSWORD"}
+    for name in wanted:
+        assert f"{name}=" in page
+
+
+def test_the_arithmetic_of_the_page_follows_from_the_manifests_and_its_own_figures() -> None:
+    page = PAGE.read_text()
+    (claim,) = [
+        found
+        for found in overlaid(KUBERNETES / "overlays" / "production")
+        if found["metadata"]["name"] == "churn-predictions"
+    ]
+    assert claim["spec"]["resources"]["requests"]["storage"] == "500Gi"
+    assert 5_000_000 * 1_900 * 52 < 500 * 2**30 < 6_000_000 * 1_900 * 52
+    (scaler,) = [
+        found
+        for found in overlaid(KUBERNETES / "overlays" / "production")
+        if found["kind"] == "HorizontalPodAutoscaler"
+    ]
+    assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (3, 40)
+    assert f"{round(40 * 14_000 * 0.7, -4):,.0f} customers a second" in page
