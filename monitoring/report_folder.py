@@ -25,6 +25,7 @@ COLUMNS: Final = "columns.parquet"
 INDEX: Final = "index.html"
 PRIVATE: Final = frozenset({AT_RISK})
 """Files with customer ids: mode 0600."""
+_SNAPSHOT: Final = ".snapshot.json.gz"
 
 _EXCHANGE: Final = 2
 _AT_WORKING_FOLDER: Final = -100
@@ -114,7 +115,9 @@ class ReportFolder:
         found = {}
         for path in self.path.glob(f"*/{SUMMARY}"):
             with contextlib.suppress(SettingError, OSError, ValueError):
-                found[Week.parse(path.parent.name)] = json.loads(path.read_text(encoding="utf-8"))
+                week, content = Week.parse(path.parent.name), json.loads(path.read_text(encoding="utf-8"))
+                if _is_summary(content):
+                    found[week] = content
         return dict(sorted(found.items()))
 
     @contextlib.contextmanager
@@ -123,6 +126,20 @@ class ReportFolder:
             yield
         except OSError as error:
             raise ReportError(f"the report cannot be written: {self.path}: {error.strerror or error}") from error
+
+
+def _is_summary(content: Any) -> bool:
+    """Whether this is one, as far as everybody who reads it takes for granted: the models of the week."""
+    models = content.get("models") if isinstance(content, dict) else None
+    return isinstance(models, list) and all(
+        isinstance(model, dict) and isinstance(model.get("model"), str) and isinstance(model.get("predictions"), int)
+        for model in models
+    )
+
+
+def snapshot_of(page: str) -> str:
+    """The file beside an Evidently page from which it can be drawn again: `drift.html` -> `drift.snapshot.json.gz`."""
+    return page.removesuffix(".html") + _SNAPSHOT
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

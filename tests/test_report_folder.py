@@ -1,5 +1,6 @@
 """A week's folder is replaced as a whole, whoever looks and however many write."""
 
+import json
 import signal
 import stat
 import subprocess
@@ -24,7 +25,11 @@ def reports(tmp_path: Path) -> ReportFolder:
 
 
 def version(number: int) -> dict[str, bytes]:
-    return {DRIFT: f"page {number}".encode(), SUMMARY: f'{{"number": {number}}}'.encode(), AT_RISK: b"ids"}
+    return {
+        DRIFT: f"page {number}".encode(),
+        SUMMARY: f'{{"models": [], "number": {number}}}'.encode(),
+        AT_RISK: b"ids",
+    }
 
 
 def test_a_second_run_replaces_all_of_the_first(reports: ReportFolder) -> None:
@@ -93,18 +98,29 @@ def test_a_reader_never_finds_the_week_missing(reports: ReportFolder) -> None:
 
 
 def test_what_is_no_report_is_not_taken_for_one(reports: ReportFolder) -> None:
-    reports.replace_week(WEEK, version(7))
-    for name, content in {"notes": "{}", "2018-W45": "not JSON"}.items():
+    good = {"models": [{"model": "churn:a", "predictions": 7}]}
+    reports.replace_week(WEEK, {SUMMARY: json.dumps(good).encode()})
+    damaged = [
+        "not JSON",
+        "[]",
+        "{}",
+        '{"models": {}}',
+        '{"models": [1]}',
+        '{"models": [{"model": "churn:a"}]}',
+        "\ud800",
+    ]
+    names = ["notes", *(f"2018-W{number}" for number in range(45, 45 + len(damaged)))]
+    for name, content in zip(names, [json.dumps(good), *damaged], strict=True):
         (reports.path / name).mkdir()
-        (reports.path / name / SUMMARY).write_text(content)
-    (reports.path / "2018-W46").mkdir()
-    assert reports.summaries() == {WEEK: {"number": 7}}
+        (reports.path / name / SUMMARY).write_text(content, encoding="utf-8", errors="surrogatepass")
+    (reports.path / "2018-W43").mkdir()
+    assert reports.summaries() == {WEEK: good}
 
 
 def test_one_file_is_changed_and_the_others_stay(reports: ReportFolder) -> None:
     folder = reports.replace_week(WEEK, version(1))
     reports.change(WEEK, SUMMARY, lambda content: content.replace(b"1", b"2"))
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == version(1) | {SUMMARY: b'{"number": 2}'}
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == version(1) | {SUMMARY: version(2)[SUMMARY]}
     assert stat.S_IMODE((folder / AT_RISK).stat().st_mode) == 0o600
     assert [path.name for path in reports.path.iterdir()] == ["2018-W44"]
 
