@@ -138,6 +138,15 @@ report: $(DEMO) ## the weekly drift report of what was served (WEEK=2018-W44; th
 	$(RUN) -m monitoring.report --log-dir $(CHURN_LOG_DIR) --reports $(REPORTS) $(if $(WEEK),--week $(WEEK)) \
 	  $(if $(EVENTS),--events '$(EVENTS)') $(if $(TREATMENTS),--treatments '$(TREATMENTS)')
 
+.PHONY: dashboards
+dashboards: $(DEV) ## write the Grafana dashboards that deploy/ provisions
+	$(RUN) -m monitoring.dashboards
+
+.PHONY: report-schedule
+report-schedule: $(DEV) ## make the report every Monday by Prefect's clock, until interrupted (CHURN_REPORT_SCHEDULE=weekly|daily|cron)
+	WEEK=$(WEEK) $(RUN) -m monitoring.report_schedule --log-dir $(CHURN_LOG_DIR) --reports $(REPORTS) \
+	  $(if $(EVENTS),--events '$(EVENTS)') $(if $(TREATMENTS),--treatments '$(TREATMENTS)')
+
 .PHONY: load-test
 load-test: $(DEV) ## a working day's load on the champion, or on URL: table, HTML report, fails on any error (USERS, SECONDS)
 	$(RUN) -m load_tests.load_test $(if $(URL),--url $(URL)) --users $(USERS) --seconds $(or $(SECONDS),30) --seed $(SEED) --report $(REPORTS)/load_test.html
