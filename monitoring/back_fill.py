@@ -48,7 +48,7 @@ def known_by_now(
     with tempfile.TemporaryDirectory(prefix="churn-labels-") as spool, opened(settings, Path(spool)) as labels:
         own = _own_definitions(current, summaries)
         due = dict(_due(current, summaries, labels, own))
-        for line in _told(folder, current.week, due, summaries, labels):
+        for line in _told(folder, current.week, due, summaries, labels, own):
             say(line)
         if due:
             labels.stage(folder, list(due), Path(spool))
@@ -95,15 +95,24 @@ def _is_done(entry: Summary, labels: LateLabels, own: Mapping[str, Definition]) 
 
 
 def _told(
-    folder: Path, current: Week, due: Mapping[Week, Tags], summaries: Mapping[Week, Summary], labels: LateLabels
+    folder: Path,
+    current: Week,
+    due: Mapping[Week, Tags],
+    summaries: Mapping[Week, Summary],
+    labels: LateLabels,
+    own: Mapping[str, Definition],
 ) -> Iterator[str]:
     weeks = ", ".join(map(str, due)) or "none"
     yield f"labels: the log of events ends at {iso(labels.log_end)}; weeks to judge: {weeks}"
     logged = {Week.of(_noon(path)) for path in files(folder) if path.stat().st_size > 0}
-    known = sorted(week for week in logged - set(summaries) - {current} if week.end_ms <= labels.log_end)
-    if known:
+    lacking = sorted(
+        week
+        for week in logged - set(summaries) - {current}
+        if any(labels.has_begun(week, definition) for definition in own.values())
+    )
+    if lacking:
         yield (
-            f"labels: predictions were logged in {', '.join(map(str, known))}, which have no report to be filled in; "
+            f"labels: predictions were logged in {', '.join(map(str, lacking))}, which have no report to be filled in; "
             "make it (--week), with the same log of events"
         )
 

@@ -23,6 +23,7 @@ from monitoring.week import Week
 
 MEMORY: Final = "2GB"
 HOUR_MS: Final = 3_600_000
+PICO: Final = 1_000_000_000_000
 _TOLERANCE: Final = timedelta(days=1)
 
 
@@ -125,9 +126,11 @@ class WeekLog:
 
     def answers(self, model: str) -> Answers:
         """What a model answered, each customer once, grouped by probability."""
+        # Of integers, since a sum of doubles has no fixed order.
+        mean = f"sum(round(p * {PICO})::BIGINT)::DOUBLE / {PICO} / count(*)"
         sql = (
-            f"SELECT avg(churn_probability), will_churn::INT, count(*) FROM customers WHERE model = ? "  # noqa: S608  # a constant
-            f"GROUP BY round(churn_probability / {CELL}), will_churn ORDER BY 1, 2"
+            f"SELECT {mean}, will_churn::INT, count(*) FROM (SELECT greatest(0, least(churn_probability, 1)) AS p, "  # noqa: S608  # constants
+            f"will_churn FROM customers WHERE model = ?) GROUP BY round(p / {CELL}), will_churn ORDER BY 1, 2"
         )
         found = np.array(self._connection.execute(sql, [model]).fetchall(), dtype=np.float64)
         return Answers(*found.T)

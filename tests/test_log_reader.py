@@ -339,3 +339,22 @@ def test_the_counts_of_a_file_add_up() -> None:
     assert total([counts, counts]).foreign == 10
     assert json.loads(json.dumps(vars(counts)))["other_contract"] == 7
     assert len(FEATURES) == len(NAMES)
+
+
+def test_answers_are_grouped_by_probability_each_customer_once_by_the_newest(folder: Path) -> None:
+    found = [("a", 0.12352, True), ("b", 0.12354, True), ("c", 0.12352, False), ("d", 0.9, True), ("e", 1.5, True)]
+    newest = [
+        line(customer_id=name, row=row, churn_probability=p, will_churn=flag)
+        for row, (name, p, flag) in enumerate(found)
+    ]
+    older = line(customer_id="a", row=9, churn_probability=0.5, will_churn=False, as_of="2018-10-30T00:00:00Z")
+    write(folder, lines(older, *newest))
+    with read_week(folder) as week:
+        answers = week.answers(MODEL)
+    cells = sorted(zip(answers.probability, answers.flagged, answers.customers, strict=True))
+    assert cells == [
+        (pytest.approx(0.12352), 0, 1),
+        (pytest.approx(0.12353), 1, 2),
+        (pytest.approx(0.9), 1, 1),
+        (1.0, 1, 1),  # no probability; the contract's bounds count it, and no estimate fails on it
+    ]
