@@ -428,10 +428,13 @@ def _labels(content: Content) -> Iterator[str]:
 
 
 def _volume(content: Content) -> Iterator[str]:
+    """All models together."""
     moved, before = number(content, "volume", "change"), count(content, "volume", "previous_predictions")
-    if moved is not None and before is not None:
+    predictions = count(content, "volume", "predictions")
+    if moved is not None and before is not None and predictions is not None:
         way = "more" if moved >= 0 else "fewer"
-        yield f"That is {abs(moved):.0%} {way} answers than the week before ({before:,})."
+        counted = _counted(predictions, "answer")
+        yield f"In all, {counted} were given this week, {abs(moved):.0%} {way} than the week before ({before:,})."
 
 
 def _stale(content: Content) -> Iterator[str]:

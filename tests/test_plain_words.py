@@ -261,7 +261,7 @@ def test_without_figures_nothing_is_claimed() -> None:
 
 def test_rows_and_dates_are_named() -> None:
     content = quiet(
-        volume={"change": -0.133, "previous_predictions": 1500},
+        volume={"predictions": 1300, "change": -0.133, "previous_predictions": 1500},
         stale={"older_than_hours": 48, "predictions": 20, "share": 0.0154},
         log={"partial": 1, "foreign": 1, "other_contract": 0, "unusable": [{"file": "a"}]},
         performance=performance(realised=realised()),
@@ -276,7 +276,7 @@ def test_rows_and_dates_are_named() -> None:
             "Of 1,200 customers it is known whether they left within 30 days: 190 did, "
             "as the activity log up to 10 December 2018 shows."
         ),
-        "That is 13% fewer answers than the week before (1,500).",
+        "In all, 1,300 answers were given this week, 13% fewer than the week before (1,500).",
         "On data that was more than 48 hours old rest 2 of 100 answers.",
         "The model is churn:a1b2c3.",
         "Left out, as not usable: 2 lines of the log, in 1 file.",
