@@ -11,6 +11,7 @@ import pytest
 from churn.scoring import Scorer
 from monitoring import index_page, manager_page
 from monitoring.drift import MONITORED
+from monitoring.evidently_report import Labelled
 from monitoring.report_folder import DRIFT, INDEX, MANAGER, ReportFolder
 from monitoring.week import Week
 from monitoring.weekly import ReportSettings, make
@@ -18,6 +19,7 @@ from tests.conftest import ChampionModel
 from tests.predictions import THURSDAY, log_predictions, week_of_customers
 from tests.summaries import drifted, paging, quiet, season, too_few, weeks
 from tests.system.browser import Page, browsing
+from tests.test_evidently_report import customers, drawn, with_labels
 
 pytestmark = pytest.mark.system
 
@@ -137,6 +139,17 @@ def test_evidentlys_page_is_drawn_with_our_verdict_and_runs_nothing_that_was_log
     assert page.value("window.attacked") is None
     assert "‹/script›‹script›window.attacked=1" in page.value("document.documentElement.innerHTML")
     assert "</script><script>window.attacked=1</script>" in text  # in our own reasons, as text
+    assert page.errors == []
+
+
+def test_the_performance_is_drawn_once_it_is_known_who_left(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / DRIFT
+    labelled = Labelled(with_labels(1500, 1), with_labels(800, 2))
+    path.write_text(drawn(customers(1500, 1), customers(800, 2), None, labelled), encoding="utf-8")
+    page.open(path, *DESK)
+    page.eventually("document.body.innerText.includes('Confusion Matrix')")
+    for said in ("Dataset Drift is NOT detected", "ROC Curve", "Precision-Recall Curve", "of 600 drawn customers"):
+        assert said.lower() in page.text().lower(), said
     assert page.errors == []
 
 
