@@ -83,7 +83,7 @@ test: $(DEV) ## run the tests that need Python packages only
 	$(RUN) -m pytest
 
 .PHONY: test-system
-test-system: $(DEV) ## watch a running service with the real Prometheus and Alertmanager
+test-system: $(DEV) ## watch a running service with the real Prometheus and Alertmanager, the report's pages in Chromium
 	$(RUN) -m pytest -m system tests/system
 
 .PHONY: simulate
