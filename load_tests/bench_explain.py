@@ -64,7 +64,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Figure:
-    """One way on one forest. Times are microseconds per customer, ratios are shap's time over this one's."""
+    """One way on one forest. Times are microseconds per customer, ratios are shap's time over this one's.
+
+    `thread_gain` is the time of a batch on one thread over that on two, by the clock.
+    """
 
     forest: str
     nodes: int
@@ -74,6 +77,7 @@ class Figure:
     batch_ratio: float | None
     single_ratio: float | None
     largest_difference: float | None
+    thread_gain: float | None
 
 
 def main() -> None:
@@ -192,18 +196,26 @@ def _figures(case: Case, times: dict[str, NDArray[np.float64]], differences: dic
             batch_ratio if comparable else None,
             single_ratio if comparable else None,
             differences.get(name),
+            _thread_gain(times, name),
         )
+
+
+def _thread_gain(times: dict[str, NDArray[np.float64]], name: str) -> float | None:
+    if not name.endswith("2 threads"):
+        return None
+    return float(np.median(times[name.replace("2 threads", "1 thread")][:, 0, 1] / times[name][:, 0, 1]))
 
 
 def table(figures: list[Figure]) -> str:
     lines = [
-        "| forest | way | µs per customer, of 100 | µs, of one | times as fast as shap, of 100 | of one | difference |",
-        "|---|---|--:|--:|--:|--:|--:|",
+        "| forest | way | µs a customer, of 100 | µs, of one | shap / it, of 100 | of one | difference | two threads |",
+        "|---|---|--:|--:|--:|--:|--:|--:|",
     ]
     for each in figures:
         cells = [f"{each.forest} ({each.nodes:,} nodes)", each.way, f"{each.batch_us:,.0f}", f"{each.single_us:,.0f}"]
         cells += ["" if ratio is None else f"{ratio:.1f}" for ratio in (each.batch_ratio, each.single_ratio)]
         cells.append("" if each.largest_difference is None else f"{each.largest_difference:.0e}")
+        cells.append("" if each.thread_gain is None else f"{each.thread_gain:.2f} times as fast")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
