@@ -235,7 +235,7 @@ def weight(content: Content) -> list[str]:
 def _weight_of_changes(content: Content) -> Iterator[str]:
     known = _weight(content)
     if not _changed(content):
-        yield "The model can be relied on as before."
+        yield "No: nothing that the model goes by has changed by enough to count."
     elif known is None:
         yield "How much the model goes by what changed is not known."
     elif known >= MATTERS:
@@ -298,6 +298,8 @@ def _about_model(content: Content) -> Iterator[str]:
         yield "The list can be used as usual; tell the data team about the change."
     if _worse_than_estimated(content):
         yield "Fewer customers left than the model said: ask the data team whether it should learn again."
+    elif _no_better_than_chance(content):
+        yield "Ask the data team how good the model is over several weeks, before much is spent on its list."
 
 
 # Customers at risk
@@ -323,7 +325,7 @@ def at_risk(content: Content) -> list[str]:
 
 def certainty(content: Content) -> list[str]:
     """How often the model is right: estimated, and counted once it is known who left."""
-    told = [*_judged(content, "realised", _REALISED), *_untreated(content)]
+    told = [*_judged(content, "realised", _REALISED), *_guessing(content), *_untreated(content), *_notes(content)]
     told += _judged(content, "estimated", _ESTIMATED)
     if not told:
         told.append("How often the model is right is not known for this week.")
@@ -368,6 +370,24 @@ def _untreated(content: Content) -> Iterator[str]:
     found = number(content, "performance", "realised", "untreated", "metrics", "precision", "value")
     if found is not None:
         yield f"Among customers who were made no offer, {_of_100(found)} of 100 flagged did leave."
+
+
+def _guessing(content: Content) -> Iterator[str]:
+    if _no_better_than_chance(content):
+        yield "As far as this week tells, that order is no better than chance."
+
+
+def _no_better_than_chance(content: Content) -> bool:
+    realised = figure(content, "realised", "auc")
+    return realised is not None and realised.low is not None and realised.low <= 0.5
+
+
+def _notes(content: Content) -> Iterator[str]:
+    """What the figures leave out, in the words of whoever counted them."""
+    notes = at(content, "performance", "realised", "notes")
+    for note in notes if isinstance(notes, list) else ():
+        if isinstance(note, str) and note:
+            yield f"{note[0].upper()}{note[1:].rstrip('.')}."
 
 
 def _of_100(value: float) -> str:
@@ -424,6 +444,9 @@ def _labels(content: Content) -> Iterator[str]:
     if customers is None or churners is None or days is None:
         return
     seen = f", as the activity log up to {date(until)} shows" if until else ""
+    if customers == 0:
+        yield f"Of nobody is it known whether they left within {days} days."
+        return
     yield f"Of {customers:,} customers it is known whether they left within {days} days: {churners:,} did{seen}."
 
 

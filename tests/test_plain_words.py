@@ -174,7 +174,7 @@ def test_whether_it_matters_follows_from_the_models_weight(importance: float | N
 
 def test_the_share_at_risk_stands_beside_that_of_the_training_data() -> None:
     assert plain_words.weight(quiet()) == [
-        "The model can be relied on as before.",
+        "No: nothing that the model goes by has changed by enough to count.",
         "The model sees 12 of 100 customers at risk; of those that it learned from, it would have been 9 of 100.",
     ]
 
@@ -240,6 +240,27 @@ def test_a_model_that_is_worse_than_it_thought_is_told() -> None:
     assert any("learn again" in sentence for sentence in plain_words.advice(content))
     alike = quiet(performance=performance(realised=realised(), pending=None))
     assert not any("Fewer" in sentence for sentence in sentences(alike))
+
+
+def test_an_order_no_better_than_chance_is_told() -> None:
+    guessing = quiet(performance=performance(realised=realised(auc=metric(0.53)), pending=None))
+    assert "As far as this week tells, that order is no better than chance." in plain_words.certainty(guessing)
+    assert any("before much is spent" in sentence for sentence in plain_words.advice(guessing))
+    better = quiet(performance=performance(realised=realised(auc=metric(0.56)), pending=None))
+    assert not any("chance." in sentence for sentence in sentences(better))
+
+
+def test_what_the_figures_leave_out_is_told_with_them() -> None:
+    noted = realised() | {"notes": ["only 3 customers churned: too few to conclude anything from these figures"]}
+    told = plain_words.certainty(quiet(performance=performance(realised=noted)))
+    assert "Only 3 customers churned: too few to conclude anything from these figures." in told
+
+
+def test_labels_of_nobody_are_told_as_such() -> None:
+    nobody = realised() | {"customers": 0, "churners": 0, "metrics": {}}
+    content = quiet(performance=performance(realised=nobody, pending=None))
+    assert "Of nobody is it known whether they left within 30 days." in plain_words.basis(content)
+    assert not any("counted afterwards" in sentence for sentence in plain_words.certainty(content))
 
 
 def test_customers_without_an_offer_are_told_apart() -> None:
