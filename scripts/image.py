@@ -154,21 +154,25 @@ def check_keys(file: Path, caller: int) -> None:
         )
 
 
-def start(using: engine.Engine, image: str, beside: Path, environment: Mapping[str, str]) -> None:
-    """Become the container.
+def check_startable(using: engine.Engine, environment: Mapping[str, str], caller: int) -> None:
+    """Before minutes are spent on building: whether a container could be started at all.
 
     Raises:
-        ImageError: the engine builds only.
+        ImageError: the engine builds only, or the API keys cannot be read.
     """
     if not using.runs_containers:
-        raise ImageError(f"{using.name} built {image} but runs no servers; run it with Docker or podman")
+        raise ImageError(f"{using.name} builds images but runs no servers; run it with Docker or podman")
+    if environment.get(API_KEYS_FILE.name):
+        check_keys(Path(environment[API_KEYS_FILE.name]), caller)
+
+
+def start(using: engine.Engine, image: str, beside: Path, environment: Mapping[str, str]) -> None:
+    """Become the container."""
     port = environment.get("PORT") or "3000"
     log_folder = Path(environment.get(LOG_DIR.name) or LOG_DIR.default).absolute()
     log_folder.mkdir(parents=True, exist_ok=True)
     if os.getuid() == 0:
         os.chown(log_folder, USER, USER)
-    if environment.get(API_KEYS_FILE.name):
-        check_keys(Path(environment[API_KEYS_FILE.name]), os.getuid())
     url = f"http://127.0.0.1:{port}"
     command = container(using, image, port, log_folder, environment, os.getuid())
     say(f"starting: {shlex.join(command)}")
@@ -186,6 +190,8 @@ def main() -> None:
     parser.add_argument("--beside", type=Path, default=Path("data/images"), help="folder of the bill of materials")
     given = parser.parse_args()
     using = engine.find(os.environ.get("ENGINE"))
+    if given.run:
+        check_startable(using, os.environ, os.getuid())
     image = build(using, given.beside, os.environ)
     show(f"image {image}")
     if given.run:

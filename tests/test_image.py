@@ -13,7 +13,7 @@ from deploy.image.health import key
 from deploy.image.start import log_folder, outlives_the_container
 from scripts import image_inventory
 from scripts.engine import Engine, EngineError, find
-from scripts.image import ImageError, check_keys, container, labels
+from scripts.image import ImageError, check_keys, check_startable, container, labels
 from scripts.sbom import bill_of_materials
 
 ROOT = Path(__file__).parent.parent
@@ -103,6 +103,14 @@ def test_a_file_of_keys_that_the_containers_user_cannot_read_is_refused(tmp_path
         check_keys(file, 4321)
     file.chmod(0o604)
     check_keys(file, 4321)
+
+
+def test_what_cannot_be_started_is_refused_before_it_is_built(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="buildah builds images but runs no servers"):
+        check_startable(Engine("buildah"), {}, 0)
+    with pytest.raises(ImageError, match="expected a file with a key on a line"):
+        check_startable(Engine("docker"), {"CHURN_API_KEYS_FILE": str(tmp_path / "none")}, 0)
+    check_startable(Engine("docker"), {}, 0)
 
 
 @pytest.mark.parametrize(
