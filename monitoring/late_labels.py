@@ -334,7 +334,7 @@ class LateLabels:
         history = (self._one("SELECT min(as_of) FROM outcomes") - report.first_ts) / DAY_MS
         if history < LOOKBACK_DAYS:
             yield (
-                f"the log of events begins {max(history, 0):.0f} days before the first prediction: what customers did "
+                f"the log of events begins {max(history, 0):.1f} days before the first prediction: what customers did "
                 "before is not known, and some labels may be missing or wrong"
             )
         if report.after_gap:

@@ -1,6 +1,7 @@
 """Labels that come weeks later: from the events only, at each prediction's own moment, into the week it was made in."""
 
 import json
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from churn.labels import Definition, labels
 from churn.moments import iso
 from churn.scoring import Scorer
 from monitoring import back_fill, evidently_report, late_labels
+from monitoring import report as command
 from monitoring.late_labels import LabelSettings, opened
 from monitoring.report_folder import AT_RISK, COLUMNS, DRIFT, INDEX, MANAGER, SUMMARY, ReportFolder
 from monitoring.week import Week
@@ -324,7 +326,7 @@ def test_a_log_that_begins_too_late_is_said_to(
     rows = [row for row in lives(THURSDAY + 31 * DAY_MS) if row["ts"] >= THURSDAY - 10 * DAY_MS]
     path.write_text(json_lines(rows))
     found = report(asked(), reports, str(path))["realised"]
-    assert "the log of events begins 10 days before the first prediction" in " ".join(found["notes"])
+    assert "the log of events begins 10.0 days before the first prediction" in " ".join(found["notes"])
 
 
 def test_each_model_is_judged_by_itself_and_one_that_is_gone_is_named(
@@ -414,3 +416,27 @@ def test_monitoring_answers_about_labels_without_a_prediction_in_sight(
         assert not found.has_begun(WEEK.next, Definition())
         assert found.inputs(Definition()) != found.inputs(Definition("cancellation"))
     assert back_fill.carried_over({"model": "m", "models": []}, None) == {"model": "m", "models": []}
+
+
+def test_the_command_takes_the_settings_and_says_what_was_found(
+    asked: Callable[..., Path],
+    reports: ReportFolder,
+    event_log: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    offers = tmp_path / "offers.csv"
+    offers.write_text("customer_id,date\n3,2018-11-05\n")
+    options = ["--log-dir", str(asked()), "--reports", str(reports.path), "--events", event_log(THURSDAY + 31 * DAY_MS)]
+    options += ["--treatments", str(offers), "--label", "cancellation", "--horizon-days", "20"]
+    monkeypatch.setattr(sys, "argv", ["report", *options])
+    command.main()
+    found = summary_of(reports)["performance"]
+    assert (found["realised"]["definition"], found["realised"]["horizon_days"]) == ("cancellation", 20)
+    assert found["realised"]["treated"]["customers"] <= 1
+    printed = capsys.readouterr().out
+    for kind in ("estimated", "realised"):
+        assert f"{kind} AUC: {found[kind]['metrics']['auc']['value']:.3f} (95 % interval " in printed
+    with pytest.raises(SettingError, match="label='gone'"):
+        command.requested(["--label", "gone"], LATER)
