@@ -23,6 +23,7 @@ WORLD ?= baseline
 FORMAT ?= table
 TIME_LIMIT ?= 120
 MLFLOW_PORT ?= 5000
+MONITOR_PORT ?= 8000
 REPETITIONS ?= 2000
 USERS ?= 16
 
@@ -137,6 +138,10 @@ test-container: $(DEV) ## build and run the image with a container engine; insta
 report: $(DEMO) ## the weekly drift report of what was served (WEEK=2018-W44; the newest without; EVENTS, a newer log, judges it; TREATMENTS)
 	$(RUN) -m monitoring.report --log-dir $(CHURN_LOG_DIR) --reports $(REPORTS) $(if $(WEEK),--week $(WEEK)) \
 	  $(if $(EVENTS),--events '$(EVENTS)') $(if $(TREATMENTS),--treatments '$(TREATMENTS)')
+
+.PHONY: monitor-ui
+monitor-ui: $(DEMO) ## show the weeks in Evidently's own pages on MONITOR_PORT, until interrupted
+	$(RUN) -m monitoring.evidently_ui --reports $(REPORTS) --workspace $(DATA)/evidently --host $(HOST) --port $(MONITOR_PORT)
 
 .PHONY: dashboards
 dashboards: $(DEV) ## write the Grafana dashboards that deploy/ provisions

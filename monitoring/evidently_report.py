@@ -73,6 +73,7 @@ def render(
     page: Page,
     features: Sequence[Feature] = MONITORED,
     labelled: Labelled | None = None,
+    keep: Callable[[str], object] = lambda _: None,
 ) -> bytes:
     """The report as one HTML page that needs no other file and no network.
 
@@ -83,6 +84,7 @@ def render(
         page: what stands above Evidently's part.
         features: the columns to draw.
         labelled: what is known of who left; its performance is drawn where there is enough of it.
+        keep: called with the same as JSON, from which Evidently draws it again in its own pages.
 
     Raises:
         ReportError: Evidently cannot render what is left.
@@ -94,8 +96,13 @@ def render(
     outcomes = None if labelled is None else (judged(labelled.reference), judged(labelled.current))
     drawable = outcomes is not None and all(map(_has_both_outcomes, outcomes))
     with _smaller_plots():
-        body = _evidently(before, after, shown, decision, outcomes if drawable else None)
+        body = _evidently(before, after, shown, decision, outcomes if drawable else None, keep)
     return _with_head(body, _head(page, decision, features, _told(outcomes, drawable))).encode()
+
+
+def snapshot_of(page: str) -> str:
+    """The file beside a page that holds what was kept of it: `drift.html` -> `drift.snapshot.json.gz`."""
+    return page.removesuffix(".html") + ".snapshot.json.gz"
 
 
 def judged(frame: pd.DataFrame) -> pd.DataFrame:
@@ -195,6 +202,7 @@ def _evidently(
     shown: Sequence[Feature],
     decision: DriftDecision,
     outcomes: tuple[pd.DataFrame, pd.DataFrame] | None = None,
+    keep: Callable[[str], object] = lambda _: None,
 ) -> str:
     os.environ.setdefault("DO_NOT_TRACK", "1")
     # Evidently takes seconds to import, and reads its settings when it is.
@@ -228,6 +236,7 @@ def _evidently(
     if outcomes is not None:
         # A run takes one table, and these are other rows: their widgets join the same page.
         snapshot._widgets.extend(_performance(*outcomes)._widgets)  # noqa: SLF001  # Evidently joins no two runs
+    keep(snapshot.dumps())
     with tempfile.TemporaryDirectory(prefix="churn-render-") as folder:
         path = Path(folder, "drift.html")
         snapshot.save_html(str(path))  # it writes nothing, and says nothing, when given a Path

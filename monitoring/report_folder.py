@@ -25,7 +25,6 @@ COLUMNS: Final = "columns.parquet"
 INDEX: Final = "index.html"
 PRIVATE: Final = frozenset({AT_RISK})
 """Files with customer ids: mode 0600."""
-_SNAPSHOT: Final = ".snapshot.json.gz"
 
 _EXCHANGE: Final = 2
 _AT_WORKING_FOLDER: Final = -100
@@ -135,11 +134,6 @@ def _is_summary(content: Any) -> bool:
         isinstance(model, dict) and isinstance(model.get("model"), str) and isinstance(model.get("predictions"), int)
         for model in models
     )
-
-
-def snapshot_of(page: str) -> str:
-    """The file beside an Evidently page from which it can be drawn again: `drift.html` -> `drift.snapshot.json.gz`."""
-    return page.removesuffix(".html") + _SNAPSHOT
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

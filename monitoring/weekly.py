@@ -1,5 +1,6 @@
 """A week of logged predictions, compared with the training reference, as the files of its report folder."""
 
+import gzip
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -110,7 +111,8 @@ def _report(
     for number, answered in enumerate(order):
         name = DRIFT if number == 0 else f"drift-{answered.model.replace(':', '-')}.html"
         known_of = known.get(answered.model)
-        report, files[name] = _model_report(week, answered, found[answered.model], name, settings, known_of)
+        report, drawn = _model_report(week, answered, found[answered.model], name, settings, known_of)
+        files |= drawn
         reports.append(report)
     reports += [
         _refused(week, model, refused[model.model], settings) for model in week.models if model.model in refused
@@ -162,7 +164,7 @@ def _headline_first(
 
 def _model_report(
     week: WeekLog, answered: ModelWeek, model: Watched, name: str, settings: ReportSettings, known: Known | None
-) -> tuple[ModelReport, bytes]:
+) -> tuple[ModelReport, dict[str, bytes]]:
     say(f"{answered.model}: comparing with its reference of {model.population.rows:,} customers")
     current = week.population(answered.model, model.population)
     decision = decide(model.rounded, current, settings=settings.drift, importance=model.model.manifest.importance)
@@ -180,14 +182,17 @@ def _model_report(
         known=known,
     )
     say(f"{answered.model}: {decision.sentence}; drawing the report")
+    snapshots: list[str] = []
     html = evidently_report.render(
         evidently_report.sampled(model.reference, settings.sample, settings.seed),
         week.sample(answered.model, settings.sample, settings.seed),
         decision,
         evidently_report.Page(f"Week {week.week}: {decision.verdict}", _facts(report)),
         labelled=_labelled(model, known),
+        keep=snapshots.append,
     )
-    return report, html
+    kept = {evidently_report.snapshot_of(name): gzip.compress(text.encode(), mtime=0) for text in snapshots}
+    return report, {name: html} | kept
 
 
 def _labelled(model: Watched, known: Known | None) -> evidently_report.Labelled | None:

@@ -1,6 +1,7 @@
 """The weekly report, from a log to its files: what it says, what it refuses, and what it must not hold."""
 
 import csv
+import gzip
 import json
 import stat
 import sys
@@ -241,6 +242,9 @@ def test_the_whole_page_is_drawn_for_every_column(logged: Callable[..., Path], r
     assert f"out of {len(MONITORED)})" in page
     assert "<b>new</b>" not in page
     assert all(name in page for name in NAMES)
+    kept = json.loads(gzip.decompress((reports.week(WEEK) / evidently_report.snapshot_of(DRIFT)).read_bytes()))
+    assert "‹b›new‹/b›" in json.dumps(kept, ensure_ascii=False)
+    assert "<b>new</b>" not in json.dumps(kept)
 
 
 def test_volume_is_compared_with_the_week_before_when_that_is_reported(
