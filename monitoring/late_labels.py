@@ -20,7 +20,6 @@ import pyarrow as pa
 from churn.command import say
 from churn.contract import AT_RISK_DAYS, LOOKBACK_DAYS
 from churn.errors import SettingError
-from churn.event_files import find_files
 from churn.events import EventLog, read_events
 from churn.features import DAY_MS
 from churn.labels import Definition, LabelKind, labels_at
@@ -72,7 +71,6 @@ class LabelSettings:
 
     Raises:
         SettingError: a setting is out of its range, or of no use without `events`.
-        EventLogError: there is no such log.
     """
 
     events: str | None = None
@@ -82,9 +80,7 @@ class LabelSettings:
 
     def __post_init__(self) -> None:
         self.definition(Definition())
-        if self.events is not None:
-            find_files(self.events)
-        elif self.treatments is not None:
+        if self.events is None and self.treatments is not None:
             raise SettingError("treatments", str(self.treatments), "a log of events beside it (--events)")
 
     def definition(self, own: Definition) -> Definition:

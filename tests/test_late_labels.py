@@ -362,7 +362,7 @@ def test_what_cannot_be_read_stops_before_anything_is_written(
 ) -> None:
     folder = asked()
     with pytest.raises(EventLogError, match="no such file or folder"):
-        LabelSettings(events=str(tmp_path / "none.json"))
+        report(folder, reports, str(tmp_path / "none.json"))
     with pytest.raises(SettingError, match="expected a log of events beside it"):
         LabelSettings(treatments=tmp_path / "offers.csv")
     for wrong in ({"label": "gone"}, {"horizon_days": 0}):
