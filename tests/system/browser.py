@@ -90,6 +90,7 @@ def browsing(profile: Path) -> Iterator[Page]:
     options = [
         "--headless",
         "--disable-gpu",
+        "--disable-dev-shm-usage",
         "--hide-scrollbars",
         "--remote-debugging-port=0",
         f"--user-data-dir={profile}",
