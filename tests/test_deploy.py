@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import yaml
 from churn import service_metrics
 from churn.service_settings import SETTINGS
 from monitoring import channel_settings, report_metrics
+from monitoring.report import requested
+from monitoring.weekly_job import CHANNEL_STATUS, DRIFT_STATUS
 from scripts.image import USER
 from tests.test_architecture import imported
 
@@ -482,3 +485,12 @@ def test_the_arithmetic_of_the_page_follows_from_the_manifests_and_its_own_figur
     ]
     assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (3, 40)
     assert f"{round(40 * 14_000 * 0.7, -4):,.0f} customers a second" in page
+
+
+def test_the_scheduled_report_is_of_the_week_that_is_over_and_is_not_tried_again_when_it_is_there() -> None:
+    job = named("CronJob", "churn-weekly-report")["spec"]
+    (report,) = pod_specs()[1]["containers"]
+    assert str(requested(report["args"], datetime(2018, 11, 5, 4, tzinfo=UTC)).settings.week) == "2018-W44"
+    assert (job["schedule"], job["timeZone"]) == ("0 4 * * 1", "Etc/UTC")
+    (rule,) = job["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    assert rule["onExitCodes"]["values"] == [DRIFT_STATUS, CHANNEL_STATUS]
