@@ -87,11 +87,16 @@ def _due(
 
 
 def _is_done(entry: Summary, labels: LateLabels, own: Mapping[str, Definition]) -> bool:
+    """Whether this log of events can add nothing: all is known, or what is known comes from one that goes as far."""
     performance = entry.get("performance") or {}
     realised, tag = performance.get("realised"), entry["model"]
-    return bool(
-        realised and not performance["pending"] and tag in own and realised["inputs"] == labels.inputs(own[tag])
-    )
+    if not realised or tag not in own or realised["inputs"] != labels.inputs(own[tag]):
+        return False
+    return not performance["pending"] or _moment(realised["labels_until"]) >= labels.log_end
+
+
+def _moment(text: str) -> int:
+    return epoch_ms(datetime.fromisoformat(text))
 
 
 def _told(

@@ -20,7 +20,7 @@ from churn.moments import iso
 from churn.scoring import Scorer
 from monitoring import back_fill, evidently_report, late_labels
 from monitoring import report as command
-from monitoring.late_labels import LabelSettings, opened
+from monitoring.late_labels import Known, LabelSettings, Pending, opened
 from monitoring.report_folder import AT_RISK, COLUMNS, DRIFT, INDEX, MANAGER, SUMMARY, ReportFolder
 from monitoring.week import Week
 from monitoring.weekly import ReportSettings, make
@@ -239,6 +239,37 @@ def test_a_week_that_is_done_is_not_read_again_until_the_treatments_change(
         report(folder, reports, events, week=None, treatments=offers)
     assert staged == [["2018-W44"]] * 2
     assert summary_of(reports)["performance"]["realised"]["treated"]["customers"] <= 1
+
+
+def test_a_log_that_ends_earlier_takes_nothing_back(
+    asked: Callable[..., Path], reports: ReportFolder, event_log: Callable[..., str]
+) -> None:
+    asked(np.where(np.arange(CUSTOMERS) < 150, THURSDAY, THURSDAY + 2 * DAY_MS))
+    folder = asked(THURSDAY + 35 * DAY_MS, scored=datetime(2018, 12, 7, tzinfo=UTC))
+    report(folder, reports, event_log(THURSDAY + 31 * DAY_MS))
+    known = summary_of(reports)
+    assert known["performance"]["pending"]["customers"] == CUSTOMERS - 150
+    report(folder, reports, event_log(THURSDAY + 30 * DAY_MS), week=None)
+    assert summary_of(reports) == known
+    report(folder, reports, event_log(THURSDAY + 33 * DAY_MS), week=None)
+    assert summary_of(reports)["performance"]["pending"] is None
+
+
+def test_a_summary_of_before_performance_was_known_of_is_filled_in_too() -> None:
+    known = {"m:1": Known(None, Pending(3, THURSDAY))}
+    stored = {"model": "m:1", "verdict": "ok", "models": [{"model": "m:1"}, {"model": "m:2", "performance": None}]}
+    found = json.loads(back_fill.filled_in(json.dumps(stored).encode(), known))
+    performance = {
+        "estimated": None,
+        "realised": None,
+        "pending": {"customers": 3, "known_after": "2018-11-01T12:00:00Z"},
+    }
+    assert found == {
+        "model": "m:1",
+        "verdict": "ok",
+        "performance": performance,
+        "models": [{"model": "m:1", "performance": performance}, {"model": "m:2", "performance": None}],
+    }
 
 
 def test_a_report_made_again_keeps_what_is_known_of_the_same_predictions_only(
