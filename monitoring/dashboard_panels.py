@@ -17,6 +17,8 @@ GREEN: Final = "green"
 RED: Final = "red"
 SOURCE: Final = types.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
+_RED: Final = types.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": RED})
+
 Kind = Literal["number", "lines", "shares", "bars", "table"]
 
 
@@ -48,6 +50,7 @@ class Chart:
         limit: from where on it is drawn in red.
         width: of 24.
         top: end of the axis, where it has one.
+        bad: names of series that are drawn in red.
     """
 
     title: str
@@ -58,6 +61,7 @@ class Chart:
     limit: Limit | None = None
     width: int = 8
     top: float | None = None
+    bad: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,8 @@ def _panel(chart: Chart) -> Any:
     )
     for index, query in enumerate(chart.queries):
         panel.with_target(_target(chart, query, chr(ord("A") + index)))
+    for name in chart.bad:
+        panel.override_by_name(name, [_RED])
     return panel if chart.top is None else panel.min(0).max(chart.top)
 
 

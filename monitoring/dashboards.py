@@ -340,6 +340,7 @@ DRIFT: Final = Page(
                     "drift.",
                     (Query("max by (verdict) (churn_report_verdict) == 1", "{{verdict}}"),),
                     width=4,
+                    bad=("drift", "too few"),
                 ),
                 Chart(
                     "Worst severity",
@@ -348,6 +349,7 @@ DRIFT: Final = Page(
                     "page, warning, or none.",
                     (Query("max by (severity) (churn_report_severity) == 1", "{{severity}}"),),
                     width=4,
+                    bad=("page", "warning"),
                 ),
                 Chart(
                     "Features that drift",

@@ -119,6 +119,20 @@ def test_every_metric_of_the_service_and_what_matters_of_the_report_is_shown() -
     }
 
 
+def test_a_verdict_that_is_not_fine_is_red() -> None:
+    (page,) = [page for page in PAGES if page.uid == "churn-drift"]
+    red = {
+        panel["title"]: {
+            override["matcher"]["options"]: [change["value"] for change in override["properties"]]
+            for override in panel["fieldConfig"]["overrides"]
+        }
+        for panel in charts(page)
+    }
+    colour = [{"mode": "fixed", "fixedColor": "red"}]
+    assert red["Verdict"] == dict.fromkeys(set(report_metrics.VERDICTS) - {"ok"}, colour)
+    assert red["Worst severity"] == dict.fromkeys(set(report_metrics.SEVERITIES) - {"none"}, colour)
+
+
 def test_limits_are_those_of_the_alerts() -> None:
     rules = (ROOT / "deploy" / "prometheus" / "rules.yml").read_text()
     limits = {
