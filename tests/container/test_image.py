@@ -18,9 +18,11 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import yaml
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+from churn.artifact import load, read_champion
 from churn.contract import CONTRACT_VERSION, NAMES
 from churn.explaining import Explainer
 from churn.requests import parse_predict
@@ -303,6 +305,40 @@ def test_without_a_volume_it_says_so(image: Image, tmp_path: Path) -> None:
         assert "it is lost with the container; mount a volume at /predictions" in said.stdout + said.stderr
     finally:
         image.ask("rm", "--force", name)
+
+
+def copies_of_the_model() -> dict[str, list[str]]:
+    """How the weekly report's job gets the model out of this image, by where that is said."""
+    stack = yaml.safe_load((PROJECT / "deploy" / "compose" / "compose.yaml").read_text())
+    manifests = yaml.safe_load_all((PROJECT / "deploy" / "kubernetes" / "base" / "weekly-report.yaml").read_text())
+    (job,) = [found for found in manifests if found["kind"] == "CronJob"]
+    (copying,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["initContainers"]
+    return {"compose": stack["services"]["model"]["entrypoint"], "kubernetes": copying["command"]}
+
+
+@pytest.mark.parametrize("where", ["compose", "kubernetes"])
+def test_the_reports_job_gets_the_very_model_that_is_served(
+    image: Image, champion: ChampionModel, tmp_path: Path, where: str
+) -> None:
+    program, *arguments = copies_of_the_model()[where]
+    os.chown(tmp_path, USER, USER)
+    run = (
+        "run",
+        "--rm",
+        *HARDENED,
+        "--volume",
+        f"{tmp_path}:/bentoml",
+        "--entrypoint",
+        program,
+        image.name,
+        *arguments,
+    )
+    for _ in range(2):  # every week anew
+        image.ask(*run)
+    copied = read_champion(tmp_path / "champion.json")
+    assert copied == champion.champion
+    name, version = copied.tag.split(":")
+    assert load(tmp_path / "models" / name / version, copied.tag, copied.sha256).manifest == champion.model.manifest
 
 
 @pytest.mark.parametrize("altered", ["forest.onnx", "forest.npz", "manifest.json"])
