@@ -32,7 +32,8 @@ from churn.contract import CONTRACT_VERSION, NAMES, Customer
 from churn.counterfactual import Counterfactual, Suggestion
 from churn.errors import ChurnError, ModelStoreError, PredictionLogError
 from churn.explaining import Explainer, reasons
-from churn.http_boundary import Answer, Boundary, Limits, Page
+from churn.http_boundary import Answer, Boundary, Content, Limits, Page
+from churn.memory import give_back
 from churn.requests import Batch, parse_explain, parse_predict
 from churn.scoring import Matrix, Scorer, Vector
 from churn.service_log import others_in_json, tell
@@ -41,6 +42,9 @@ from monitoring.prediction_log import Api, PredictionLog
 
 INLINE_BYTES: Final = 256 * 1024
 """Smaller `predict` bodies are answered on the event loop: handing them to a thread would take longer."""
+
+LARGE_BYTES: Final = 1024 * 1024
+"""After a larger body, freed memory is given back."""
 
 
 def load_champion() -> artifact.StoredModel:
@@ -192,20 +196,24 @@ class Churn:
         answer = await self.answer_explain(asked.model_dump_json().encode(), "in-process")
         return ExplainResponse.model_validate_json(answer)
 
-    async def answer_predict(self, body: bytes, request_id: str) -> bytes:
+    async def answer_predict(self, body: Content, request_id: str) -> bytes:
         """JSON to JSON."""
         if len(body) <= INLINE_BYTES and not SETTINGS.log_fsync:
             return self._predict(body, request_id)
         return await self._off_the_loop(self._predict, body, request_id)
 
-    async def answer_explain(self, body: bytes, request_id: str) -> bytes:
+    async def answer_explain(self, body: Content, request_id: str) -> bytes:
         """JSON to JSON."""
         return await self._off_the_loop(self._explain, body, request_id)
 
-    async def _off_the_loop(self, answer: Callable[[bytes, str], bytes], body: bytes, request_id: str) -> bytes:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, answer, body, request_id)
+    async def _off_the_loop(self, answer: Callable[[Content, str], bytes], body: Content, request_id: str) -> bytes:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, answer, body, request_id)
+        finally:
+            if len(body) > LARGE_BYTES:
+                self._threads.submit(give_back)
 
-    def _predict(self, body: bytes, request_id: str) -> bytes:
+    def _predict(self, body: Content, request_id: str) -> bytes:
         batch = parse_predict(body, datetime.now(UTC))
         _, _, probability = self._scored(batch)
         flags = self._scorer.flags(probability).tolist()
@@ -216,7 +224,7 @@ class Churn:
         predictions = [{"customer_id": who, "churn_probability": p, "will_churn": flag} for who, p, flag in columns]
         return orjson.dumps({"model": MODEL.tag, "predictions": predictions})
 
-    def _explain(self, body: bytes, request_id: str) -> bytes:
+    def _explain(self, body: Content, request_id: str) -> bytes:
         batch, options = parse_explain(body, datetime.now(UTC))
         matrix, score, probability = self._scored(batch)
         contributions = self._explainer.contributions(matrix, SETTINGS.threads)

@@ -29,7 +29,8 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = Iterable[tuple[bytes, bytes]]
 
-Answer = Callable[[bytes, str], Awaitable[bytes]]
+Content = bytes | bytearray
+Answer = Callable[[Content, str], Awaitable[bytes]]
 """A body and a request id to the JSON of the answer; raises `RequestError`."""
 
 Record = Callable[[str, int, float, str, RequestError | None], None]
@@ -192,7 +193,7 @@ class Boundary:
             self._in_flight -= 1
             self._crowd(-1)
 
-    async def _read(self, body: "_Body", headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    async def _read(self, body: "_Body", headers: dict[bytes, bytes], receive: Receive) -> Content:
         limit = self._limits.body
         if int(headers.get(b"content-length", b"0")) > limit:
             if headers.get(b"expect", b"").lower() != b"100-continue":
@@ -226,29 +227,27 @@ class _Body:
         self._limit = limit
         self._mine = 0
 
-    async def joined(self, message: Message, receive: Receive) -> bytes:
+    async def joined(self, message: Message, receive: Receive) -> bytearray:
         """Its pieces from the first on, put together.
 
         Raises:
             RequestError: 413 too large, 429 no room for it beside the others, 400 it ended early.
         """
-        parts = [message.get("body", b"")]
-        size = len(parts[0])
+        whole = bytearray(message.get("body", b""))
         while message.get("more_body"):
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise RequestError(400, "the body ended early")
             piece = message.get("body", b"")
-            size += len(piece)
-            if size > self._limit:
-                parts.clear()
+            if len(whole) + len(piece) > self._limit:
+                whole.clear()
                 self.release()
                 if message.get("more_body"):
                     await _discard(receive)
                 raise _too_large(self._limit)
             self._take(len(piece))
-            parts.append(piece)
-        return b"".join(parts)
+            whole += piece
+        return whole
 
     def _take(self, size: int) -> None:
         self._all.take(size)

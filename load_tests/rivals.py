@@ -23,7 +23,7 @@ from churn import service_metrics as metrics
 from churn.api_keys import ApiKeys
 from churn.api_models import Prediction, PredictResponse, RequestError
 from churn.contract import Customer
-from churn.http_boundary import Answer, Boundary, Limits, Message, Receive, Scope, Send, request_id_of
+from churn.http_boundary import Answer, Boundary, Content, Limits, Message, Receive, Scope, Send, request_id_of
 from churn.requests import parse_predict
 from churn.scoring import Encoder
 
@@ -49,7 +49,7 @@ class Through(Boundary):
         request_id = request_id_of(headers)
         self._keys.check(headers)
 
-        async def answer(body: bytes, _: str) -> bytes:
+        async def answer(body: Content, _: str) -> bytes:
             await self._app(scope, _replay(body, receive), send)
             return b""
 
@@ -57,8 +57,8 @@ class Through(Boundary):
         self._record(PATH, 200, time.perf_counter() - started, request_id, None)
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+def _replay(body: Content, receive: Receive) -> Receive:
+    waiting: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
 
     async def replayed() -> Message:
         return waiting.pop() if waiting else await receive()
@@ -107,7 +107,7 @@ class Parsed:
     async def predict(self, customers: list[Customer]) -> PredictResponse:
         raise NotImplementedError
 
-    async def _answer(self, body: bytes, _: str) -> bytes:
+    async def _answer(self, body: Content, _: str) -> bytes:
         batch = parse_predict(body, datetime.now(UTC))
         predictions = [
             {"customer_id": who, "churn_probability": 0.5, "will_churn": False} for who in batch.customer_ids

@@ -51,7 +51,15 @@ def test_a_categorys_columns_are_added_up_and_numbers_stand_alone(explainer, mod
 @pytest.mark.parametrize("threads", [2, 3, 16])
 def test_threads_change_nothing_at_all(explainer, slow_explainer, matrix, threads: int) -> None:
     for each in (explainer, slow_explainer):
+        each._rows_per_thread = 8  # so small a forest would not be worth a second thread
         assert (each.contributions(matrix, threads) == each.contributions(matrix)).all()
+
+
+def test_only_work_that_is_worth_it_is_shared_among_threads(explainer, model, matrix, monkeypatch) -> None:
+    fresh = Explainer(model.arrays, model.encoder.columns, kernel.folder())
+    monkeypatch.setattr(fresh._pool, "submit", lambda *_: pytest.fail("shared"))
+    fresh.contributions(matrix, 2)
+    assert fresh._rows_per_thread * len(model.arrays.left) == pytest.approx(250_000, rel=0.01)
 
 
 def test_both_engines_give_the_same_and_say_which_they_are(explainer, slow_explainer, matrix) -> None:

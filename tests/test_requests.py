@@ -155,6 +155,24 @@ def test_the_check_by_columns_wants_exactly_the_fields_of_the_contract(row: dict
     assert requests._by_columns([customer(), row], requests._Moments(NOW)) is None
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b'{"customers":[' + b"[]," * 400_000 + b"[]]}", b"[" + b"1," * 1_000_000 + b"1]", b"[" * 1_100_000],
+    ids=["lists", "numbers", "nested"],
+)
+def test_a_body_that_would_take_many_times_its_size_is_refused_unparsed(monkeypatch, content: bytes) -> None:
+    monkeypatch.setattr(requests, "_json", lambda _: pytest.fail("parsed"))
+    with pytest.raises(RequestError) as refused:
+        requests.parse_explain(content, NOW)
+    assert (refused.value.status, refused.value.error) == (413, "too many values")
+
+
+def test_commas_in_texts_are_no_values() -> None:
+    ids = [f"{number}" + "," * 20 for number in range(1_000)]
+    batch, _ = requests.parse_explain(body(*(customer(customer_id=one) for one in ids)), NOW)
+    assert batch.customer_ids == ids
+
+
 def test_a_contradiction_between_features_is_refused_with_its_rule() -> None:
     status, place, message = only_problem(body(customer(), customer(customer_id="31", sessions_28d=281)))
     assert (status, place) == (400, ["customers", 1, "sessions_28d"])
