@@ -16,6 +16,7 @@ from monitoring.log_reader import WeekLog
 from monitoring.prediction_log import day_of, files
 from monitoring.stored_models import watched
 from monitoring.summary import to_json
+from monitoring.summary_fields import at, text
 from monitoring.week import Week
 
 Summary = Mapping[str, Any]
@@ -52,9 +53,11 @@ def known_by_now(
             say(line)
         if due:
             labels.stage(folder, list(due), Path(spool))
+        held = {week: _held(week, tags, summaries.get(week), current, labels) for week, tags in due.items()}
         return {
             week: {tag: labels.known(week, tag, own[tag], seed, drawn if week == current.week else 0) for tag in tags}
-            for week, tags in due.items()
+            for week, tags in held.items()
+            if tags
         }
 
 
@@ -86,17 +89,27 @@ def _due(
             yield week, begun
 
 
+def _held(week: Week, tags: Tags, content: Summary | None, current: WeekLog, labels: LateLabels) -> Tags:
+    """Of the models to judge, those whose predictions the log still holds as the week's report counted them."""
+    reported = {entry["model"]: entry["predictions"] for entry in (content or {"models": []})["models"]}
+    missing = {
+        tag: found for tag in tags if week != current.week and (found := labels.predictions(week, tag)) < reported[tag]
+    }
+    for tag, found in missing.items():
+        say(f"labels: the log holds {found:,} of {reported[tag]:,} predictions of {tag} in {week}; left as it was")
+    return tuple(tag for tag in tags if tag not in missing)
+
+
 def _is_done(entry: Summary, labels: LateLabels, own: Mapping[str, Definition]) -> bool:
     """Whether this log of events can add nothing: all is known, or what is known comes from one that goes as far."""
-    performance = entry.get("performance") or {}
-    realised, tag = performance.get("realised"), entry["model"]
-    if not realised or tag not in own or realised["inputs"] != labels.inputs(own[tag]):
+    tag, until = entry["model"], text(entry, "performance", "realised", "labels_until")
+    if tag not in own or at(entry, "performance", "realised", "inputs") != labels.inputs(own[tag]):
         return False
-    return not performance["pending"] or _moment(realised["labels_until"]) >= labels.log_end
+    return not at(entry, "performance", "pending") or _moment(until) >= labels.log_end
 
 
-def _moment(text: str) -> int:
-    return epoch_ms(datetime.fromisoformat(text))
+def _moment(when: str) -> int:
+    return epoch_ms(datetime.fromisoformat(when)) if when else 0
 
 
 def _told(
@@ -131,9 +144,9 @@ def filled_in(stored: bytes, known: Mapping[str, Known]) -> bytes:
     """A stored `summary.json` with what is known by now; nothing else in it changes."""
     content = json.loads(stored)
     for entry in (content, *content["models"]):
-        if entry["model"] in known:
-            earlier = entry.get("performance") or {"estimated": None}
-            entry["performance"] = earlier | known[entry["model"]].to_dict()
+        if entry.get("model") in known:
+            estimated = {"estimated": at(entry, "performance", "estimated")}
+            entry["performance"] = estimated | known[entry["model"]].to_dict()
     return to_json(content)
 
 
@@ -142,15 +155,15 @@ def carried_over(content: Summary, earlier: Summary | None) -> dict[str, Any]:
     before = {entry["model"]: entry for entry in (earlier or {"models": []})["models"]}
 
     def carried(entry: Summary) -> dict[str, Any]:
-        known = (before.get(entry["model"], {}).get("performance") or {}).get("realised")
-        if known is None or entry["performance"]["realised"] is not None or not _same(entry, before[entry["model"]]):
+        old = before.get(entry["model"])
+        realised = at(old, "performance", "realised")
+        if realised is None or entry["performance"]["realised"] is not None or not _same(entry, old):
             return dict(entry)
-        performance = before[entry["model"]]["performance"]
-        kept = {name: performance[name] for name in ("realised", "pending")}
+        kept = {"realised": realised, "pending": at(old, "performance", "pending")}
         return {**entry, "performance": entry["performance"] | kept}
 
     return carried(content) | {"models": [carried(entry) for entry in content["models"]]}
 
 
-def _same(one: Summary, other: Summary) -> bool:
-    return all(one[name] == other[name] for name in ("predictions", "customers", "as_of", "scored"))
+def _same(one: Summary, other: Summary | None) -> bool:
+    return all(one[name] == at(other, name) for name in ("predictions", "customers", "as_of", "scored"))

@@ -201,6 +201,11 @@ class LateLabels:
         paths = [path for path in files(folder) if path.stat().st_size > 0 and day_of(path) >= first]
         stage_answers(self._backend.con, paths, weeks, spool)
 
+    def predictions(self, week: Week, model: str) -> int:
+        """How many a model made in a staged week."""
+        sql = "SELECT count(*) FROM answers WHERE model = ? AND as_of BETWEEN ? AND ?"
+        return int(self._execute(sql, [model, week.start_ms, week.end_ms - 1])[0][0])
+
     def known(self, week: Week, model: str, own: Definition, seed: int = 0, drawn: int = 0) -> Known:
         """What is known of a model's predictions of a staged week.
 

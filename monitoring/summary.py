@@ -15,6 +15,7 @@ from monitoring.estimated import Estimate
 from monitoring.late_labels import Known, Pending
 from monitoring.log_lines import FileCounts, total
 from monitoring.log_reader import ModelWeek
+from monitoring.summary_fields import count
 from monitoring.week import Week
 
 RANKED: Final = 20
@@ -70,8 +71,8 @@ class Volume:
 
 def predictions_of(content: Mapping[str, Any]) -> int:
     """How many predictions a week's summary counts, all models together."""
-    volume = content.get("volume")
-    return int(volume["predictions"] if volume else sum(model["predictions"] for model in content["models"]))
+    counted = count(content, "volume", "predictions")
+    return sum(model["predictions"] for model in content["models"]) if counted is None else counted
 
 
 def summary(

@@ -272,6 +272,40 @@ def test_a_summary_of_before_performance_was_known_of_is_filled_in_too() -> None
     }
 
 
+def test_a_damaged_summary_of_another_week_hides_no_report(
+    asked: Callable[..., Path], reports: ReportFolder, event_log: Callable[..., str], champion: ChampionModel
+) -> None:
+    damaged = {"volume": 3, "models": [{"model": champion.model.tag, "predictions": 7, "performance": {"realised": 5}}]}
+    for week in (WEEK, WEEK.previous):
+        reports.replace_week(week, {SUMMARY: json.dumps(damaged).encode(), DRIFT: b""})
+    found = report(asked(), reports, event_log(THURSDAY + 31 * DAY_MS))
+    assert found["realised"]["rows"] > 100
+    assert summary_of(reports)["volume"]["previous_predictions"] == 7
+    assert summary_of(reports, WEEK.previous) == damaged
+
+
+def test_what_is_known_outlives_the_predictions(
+    asked: Callable[..., Path],
+    reports: ReportFolder,
+    event_log: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """The log is kept for some days only; a change of treatments must not judge what is left of it."""
+    asked(rows=100, scored=datetime(2018, 11, 3, tzinfo=UTC))
+    asked()
+    folder = asked(THURSDAY + 35 * DAY_MS, scored=datetime(2018, 12, 7, tzinfo=UTC))
+    events = event_log(THURSDAY + 36 * DAY_MS)
+    report(folder, reports, events)
+    known = summary_of(reports)
+    min(folder.glob("*.jsonl")).unlink()
+    offers = tmp_path / "offers.csv"
+    offers.write_text("customer_id,date\n3,2018-11-05\n")
+    report(folder, reports, events, week=None, treatments=offers)
+    assert summary_of(reports) == known
+    assert "predictions of churn:" in capsys.readouterr().err
+
+
 def test_a_report_made_again_keeps_what_is_known_of_the_same_predictions_only(
     asked: Callable[..., Path], reports: ReportFolder, event_log: Callable[..., str]
 ) -> None:
