@@ -175,6 +175,9 @@ def test_a_schedule_runs_by_itself_and_leaves_nothing_behind(hook: HttpSink, tmp
         assert schedule["active"] is True
         assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("0 6 * * *", "UTC")
         assert deployment["parameters"]["week"] == "2018-W44"
+        planned = eventually(lambda: posted("/flow_runs/filter"), output)
+        assert {run["state_type"] for run in planned} == {"SCHEDULED"}
+        assert {run["expected_start_time"][11:16] for run in planned} == {"06:00"}
         made = posted(f"/deployments/{deployment['id']}/create_flow_run", state={"type": "SCHEDULED"})
 
         def state() -> str:
