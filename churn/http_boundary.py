@@ -18,7 +18,7 @@ from churn.api_models import Problem, RequestError
 
 MAXIMUM_BODY: Final = 32 * 1024 * 1024
 MAXIMUM_IN_FLIGHT: Final = 64
-MAXIMUM_HELD: Final = 2 * MAXIMUM_BODY
+MAXIMUM_HELD: Final = MAXIMUM_BODY
 BODY_SECONDS: Final = 30.0
 """How long a caller may take to send a body."""
 
@@ -159,7 +159,8 @@ class Boundary:
                 status = 200
                 await _respond(send, 200, body, request_id)
         except RequestError as refused:
-            refusal, status = refused, refused.status
+            # Its traceback holds the frames that hold the body, and this frame holds it: a circle.
+            refusal, status = refused.with_traceback(None), refused.status
             await _respond(send, refused.status, refused.body(), request_id, _refusal_headers(refused))
         finally:
             if not _is_bentoml(path) or refusal is not None:

@@ -1,7 +1,9 @@
 """The HTTP edge, without BentoML: what it lets in, and what it does with slow, large and broken bodies."""
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 
 from churn.api_keys import ApiKeys
 from churn.api_models import ErrorResponse, Problem, RequestError
-from churn.http_boundary import Boundary, Limits, Page
+from churn.http_boundary import Boundary, Content, Limits, Page
 
 JSON = (b"content-type", b"application/json")
 
@@ -25,11 +27,11 @@ class Answered:
     read: int = 0
 
 
-async def echo(body: bytes, request_id: str) -> bytes:
+async def echo(body: Content, request_id: str) -> bytes:
     return json.dumps({"length": len(body), "id": request_id}).encode()
 
 
-async def refuse(_: bytes, __: str) -> bytes:
+async def refuse(_: Content, __: str) -> bytes:
     raise RequestError(503, "not now", [Problem(loc=["disk"], msg="full")])
 
 
@@ -179,6 +181,25 @@ def test_a_body_that_is_only_announced_takes_no_room() -> None:
         return [other.status, *(answered.status for answered in await asyncio.gather(*waiting))]
 
     assert asyncio.run(scenario()) == [200] * 6
+
+
+def test_a_refused_body_is_freed_at_once_and_not_when_garbage_is_collected() -> None:
+    class Body(bytearray):
+        """Can be watched."""
+
+    bodies: list[weakref.ref[Body]] = []
+
+    async def wrong(body: Any, _: str) -> bytes:
+        kept = Body(body)
+        bodies.append(weakref.ref(kept))
+        raise RequestError(400, "wrong")
+
+    gc.disable()
+    try:
+        assert called(boundary(wrong)).status == 400
+        assert [body() for body in bodies] == [None]
+    finally:
+        gc.enable()
 
 
 def test_a_refusal_of_the_service_keeps_its_status_and_shape() -> None:

@@ -169,7 +169,7 @@ def test_a_huge_body_is_refused_without_being_kept(service: Served, client: http
     answer = client.post("/predict", content=(piece for _ in range(200)), headers=headers)
     assert answer.status_code == 413
     ErrorResponse.model_validate(answer.json())
-    assert most_memory_mb(service) - before < 64 + 16  # at most what a worker may hold, and not 200
+    assert most_memory_mb(service) - before < 32 + 32  # at most what a worker may hold, and not 200
 
 
 def most_memory_mb(service: Served) -> float:
