@@ -88,6 +88,8 @@ class Explainer:
         if matrix.ndim != 2 or matrix.shape[1] != self._columns:
             raise ValueError(f"the matrix is {matrix.shape}, expected [rows, {self._columns}]")
         parts = max(1, min(threads, len(matrix) // self._rows_per_thread))
+        if parts == 1:
+            return self._explain(matrix)
         mine, *others = np.array_split(matrix, parts)
         futures = [self._pool.submit(self._explain, other) for other in others]
         return np.concatenate([self._explain(mine), *(future.result() for future in futures)])

@@ -106,6 +106,15 @@ class NativeTreeShap:
         self._pairs = -(-layout.quadrature_nodes() // 2)
         points, weights = quadrature(2 * self._pairs)
         self._quadrature = np.concatenate([points, 1 - points, weights])
+        self._forest = (
+            _pointer(self._nodes),
+            _pointer(self._first),
+            _pointer(self._splits),
+            ctypes.c_int32(len(self._splits)),
+            ctypes.c_int32(self._most),
+            _pointer(self._quadrature),
+            ctypes.c_int32(self._pairs),
+        )
 
     def __call__(self, matrix: Matrix) -> Floats:
         """Contribution of each column to each row's score, float64 [rows, columns]."""
@@ -115,13 +124,7 @@ class NativeTreeShap:
         result = np.empty(rows.shape)
         scratch = np.empty((3 * self._most + _ROWS * self._columns) * 2 * self._pairs + self._most)
         self._explain(  # ctypes lets other threads run meanwhile
-            _pointer(self._nodes),
-            _pointer(self._first),
-            _pointer(self._splits),
-            ctypes.c_int32(len(self._splits)),
-            ctypes.c_int32(self._most),
-            _pointer(self._quadrature),
-            ctypes.c_int32(self._pairs),
+            *self._forest,
             _pointer(rows),
             ctypes.c_int64(len(rows)),
             ctypes.c_int32(self._columns),
