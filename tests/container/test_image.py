@@ -231,12 +231,20 @@ def test_the_health_check_passes(served: Container) -> None:
     assert served.execute("python", "/app/bento/src/deploy/image/health.py").returncode == 0
 
 
+def patiently(client: httpx.Client, path: str, rows: int) -> int:
+    """Ask again as long as more is held than the memory allows, as docs/api.md tells callers to."""
+    asked = {"customers": customers(rows)}
+    while (answer := client.post(path, json=asked)).status_code == httpx.codes.TOO_MANY_REQUESTS:
+        time.sleep(int(answer.headers["Retry-After"]))
+    return answer.status_code
+
+
 def test_it_stays_within_its_memory_under_load(served: Container) -> None:
     assert int(served.image.inspect("{{.HostConfig.Memory}}", served.name)) == 512 * 1024 * 1024
     with served.client() as client, ThreadPoolExecutor(4) as callers:
         bodies = [("/predict", 10_000), ("/explain", 1_000)] * 4
-        asked = [callers.submit(client.post, path, json={"customers": customers(rows)}) for path, rows in bodies]
-        assert [answer.result().status_code for answer in asked] == [200] * len(bodies)
+        asked = [callers.submit(patiently, client, path, rows) for path, rows in bodies]
+        assert [answer.result() for answer in asked] == [200] * len(bodies)
     assert served.image.inspect("{{.State.Running}} {{.State.OOMKilled}}", served.name) == "true false"
 
 
