@@ -46,7 +46,7 @@ METRICS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "churn_report_features": ("Features by severity.", ("severity",)),
     "churn_report_feature_effect": ("Effect of a feature's change as a multiple of its gate.", ("feature",)),
     "churn_report_feature_drifted": ("1 for a feature with a severity.", ("feature",)),
-    "churn_report_predictions": ("Predictions of the headline's model.", ()),
+    "churn_report_predictions": ("Predictions of the week, of all models.", ()),
     "churn_report_customers": ("Customers they are about.", ()),
     "churn_report_flagged_share": ("Share of customers flagged.", ("population",)),
     "churn_report_mean_probability": ("Mean predicted probability.", ("population",)),
@@ -138,8 +138,9 @@ def _drift(summary: Summary) -> Iterator[Sample]:
 
 
 def _volume(summary: Summary) -> Iterator[Sample]:
-    yield "churn_report_predictions", (), summary["predictions"]
-    yield "churn_report_customers", (), summary["customers"]
+    volume = summary.get("volume") or summary  # while a new model takes over, the headline's is half of it
+    yield "churn_report_predictions", (), volume["predictions"]
+    yield "churn_report_customers", (), volume["customers"]
     for name in ("flagged_share", "mean_probability"):
         for population, value in summary[name].items():
             yield from _known(f"churn_report_{name}", (population,), value)

@@ -114,6 +114,13 @@ def test_performance_is_the_newest_that_is_known_with_the_week_it_is_about() -> 
     assert found[key("churn_report_stale_share")] == 0.25
 
 
+def test_the_volume_is_that_of_all_models() -> None:
+    both = {"predictions": 1_500, "customers": 1_200, "previous_predictions": None, "change": None}
+    found = written(of_reports({WEEK: summary(volume=both)}, {}, 0))
+    assert found[key("churn_report_predictions")] == 1_500
+    assert found[key("churn_report_customers")] == 1_200
+
+
 def test_a_label_is_shown_as_it_is() -> None:
     tag = 'churn:"\\\n<b>'
     found = written(of_reports({WEEK: summary(model=tag)}, {}, 0))
