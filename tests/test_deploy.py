@@ -484,7 +484,7 @@ def test_the_arithmetic_of_the_page_follows_from_the_manifests_and_its_own_figur
         if found["kind"] == "HorizontalPodAutoscaler"
     ]
     assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (3, 40)
-    assert f"{round(40 * 14_000 * 0.7, -4):,.0f} customers a second" in page
+    assert f"{round(40 * 49_100 * 0.7, -4):,.0f} customers a second" in page
 
 
 def test_the_scheduled_report_is_of_the_week_that_is_over_and_is_not_tried_again_when_it_is_there() -> None:
