@@ -165,6 +165,10 @@ bench: $(DEV) ## the service beside its rivals, and explanations beside shap: ta
 soak: $(DEV) ## the champion under full load: memory must stay below 300 MB and flat (SECONDS, WORKERS)
 	$(RUN) -m load_tests.soak --seconds $(or $(SECONDS),600) --workers $(or $(WORKERS),1)
 
+.PHONY: bench-report
+bench-report: $(DEV) ## how long the weekly report of ROWS predictions takes, and with how much memory
+	$(RUN) -m load_tests.bench_report $(if $(ROWS),--rows $(ROWS))
+
 .PHONY: bench-drift
 bench-drift: $(DEV) ## how often the drift alarm is right, with Evidently's defaults beside it (REPETITIONS)
 	$(RUN) -m load_tests.bench_drift --repetitions $(REPETITIONS)

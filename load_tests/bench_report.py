@@ -1,6 +1,6 @@
 """How long the weekly report of many predictions takes, and with how much memory.
 
-`python -m load_tests.bench_report --rows 10000000`: a log of that many predictions is drawn
+`make bench-report ROWS=10000000`: a log of that many predictions is drawn
 from the champion's reference, a customer a line, in seven days' files by the service's own
 writer; then `python -m monitoring.report` runs on it as a process of its own. Prints rows,
 bytes, seconds and the process's peak memory, and removes what it wrote.

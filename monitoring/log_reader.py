@@ -21,7 +21,7 @@ from monitoring.log_lines import FileCounts, literal, newest_as_of, quoted, stag
 from monitoring.prediction_log import day_of, files
 from monitoring.week import Week
 
-MEMORY: Final = "2GB"
+MEMORY_GB: Final = 2.0
 HOUR_MS: Final = 3_600_000
 PICO: Final = 1_000_000_000_000
 _TOLERANCE: Final = timedelta(days=1)
@@ -156,7 +156,7 @@ def _column(feature: Feature, found: Sequence[tuple[Any, int, int]], mistyped: i
 
 
 @contextmanager
-def read_week(folder: Path, week: Week | None = None, memory: str = MEMORY) -> Iterator[WeekLog]:
+def read_week(folder: Path, week: Week | None = None, memory_gb: float = MEMORY_GB) -> Iterator[WeekLog]:
     """Read one week of the log; without `week` the newest that has a prediction.
 
     What is read is kept in a folder of its own that only this user can enter, and is gone
@@ -168,7 +168,7 @@ def read_week(folder: Path, week: Week | None = None, memory: str = MEMORY) -> I
     with tempfile.TemporaryDirectory(prefix="churn-report-") as spool:
         connection = duckdb.connect(str(Path(spool, "week.duckdb")))
         try:
-            connection.execute("SET memory_limit = ?", [memory])
+            connection.execute("SET memory_limit = ?", [f"{memory_gb}GB"])
             connection.execute("SET preserve_insertion_order = false")
             yield _load(connection, folder, week, Path(spool))
         finally:

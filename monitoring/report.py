@@ -20,8 +20,10 @@ from churn.labels import KINDS
 from monitoring import evidently_report
 from monitoring.channel_settings import Channels
 from monitoring.late_labels import LabelSettings
+from monitoring.log_reader import MEMORY_GB
 from monitoring.prediction_log import DEFAULT_FOLDER
 from monitoring.report_folder import AT_RISK, DRIFT, INDEX, SUMMARY, ReportFolder
+from monitoring.summary import STALE_HOURS
 from monitoring.week import Week
 from monitoring.weekly import ReportSettings, make
 from monitoring.weekly_job import run_job, week_named
@@ -53,6 +55,8 @@ def requested(options: Sequence[str], now: datetime) -> Request:
         model=arguments.model,
         at_risk=arguments.at_risk,
         sample=arguments.sample,
+        stale_hours=arguments.stale_hours,
+        memory_gb=arguments.memory,
         labels=LabelSettings(arguments.events, arguments.treatments, arguments.label, arguments.horizon_days),
     )
     return Request(arguments.log_dir, ReportFolder(arguments.reports), settings)
@@ -94,6 +98,8 @@ def _arguments(options: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--model", help="exact tag of the model in the headline (the champion, else the busiest)")
     parser.add_argument("--at-risk", type=int, help="list at most this many customers at risk (all that are flagged)")
     parser.add_argument("--sample", type=int, default=evidently_report.SAMPLE_ROWS, help="rows a side that are drawn")
+    parser.add_argument("--memory", type=float, default=MEMORY_GB, help="GB for reading the log; the rest is on disk")
+    parser.add_argument("--stale-hours", type=int, default=STALE_HOURS, help="features older than this are stale")
     parser.add_argument("--events", help="a newer log of events, file, folder or glob: judges what was predicted")
     parser.add_argument("--treatments", type=Path, help="CSV or Parquet of customer_id and date: who got an offer")
     parser.add_argument("--label", help=f"judge by another definition: {', '.join(KINDS)} (that of the model)")

@@ -22,13 +22,14 @@ from monitoring.estimated import estimate
 from monitoring.index_page import page as index_page
 from monitoring.late_labels import Known, LabelSettings
 from monitoring.log_lines import total
-from monitoring.log_reader import ModelWeek, WeekLog, read_week
+from monitoring.log_reader import MEMORY_GB, ModelWeek, WeekLog, read_week
 from monitoring.report_folder import AT_RISK, COLUMNS, DRIFT, INDEX, MANAGER, SUMMARY, ReportFolder
 from monitoring.stored_models import Watched, champion_tag, watched
 from monitoring.summary import STALE_HOURS, ModelReport, Volume, predictions_of, summary, to_json
 from monitoring.week import Week, day
 
 PREVIOUS: Final = "previous week"
+LEAST_MEMORY_GB: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class ReportSettings:
     `model` is the one in the headline; without it the champion if it answered in the week,
     else the busiest. `at_risk` limits the list of customers. `sample` is how many rows a
     side Evidently draws, `seed` of that draw. Features older than `stale_hours` when they
-    were scored are stale.
+    were scored are stale. DuckDB takes `memory_gb` (10^9 bytes), and the disk for the rest.
 
     Raises SettingError for a value out of its range.
     """
@@ -49,12 +50,15 @@ class ReportSettings:
     sample: int = evidently_report.SAMPLE_ROWS
     seed: int = 0
     stale_hours: int = STALE_HOURS
+    memory_gb: float = MEMORY_GB
     drift: DriftSettings = field(default_factory=DriftSettings)
     labels: LabelSettings = field(default_factory=LabelSettings)
 
     def __post_init__(self) -> None:
         if self.stale_hours < 0:
             raise SettingError("stale_hours", self.stale_hours, "at least 0")
+        if not self.memory_gb >= LEAST_MEMORY_GB:
+            raise SettingError("memory", self.memory_gb, f"{LEAST_MEMORY_GB} or more, in GB")
 
 
 def make(log: Path, reports: ReportFolder, settings: ReportSettings) -> dict[str, Any]:
@@ -65,7 +69,7 @@ def make(log: Path, reports: ReportFolder, settings: ReportSettings) -> dict[str
     """
     say(f"reading {log}")
     summaries = reports.summaries()
-    with read_week(log, settings.week) as week:
+    with read_week(log, settings.week, settings.memory_gb) as week:
         for line in _told(week):
             say(line)
         known = known_by_now(log, week, summaries, settings.labels, settings.sample, settings.seed)

@@ -275,6 +275,17 @@ def test_features_much_older_than_the_request_are_stale(
         ReportSettings(stale_hours=-1)
 
 
+@pytest.mark.parametrize("memory", [0.4, -1, float("nan")])
+def test_too_little_memory_to_work_with_is_refused(memory: float) -> None:
+    with pytest.raises(SettingError, match="memory"):
+        ReportSettings(memory_gb=memory)
+
+
+def test_options_of_the_command_reach_the_report() -> None:
+    found = report.requested(["--memory", "3.5", "--stale-hours", "72"], datetime(2018, 11, 12, tzinfo=UTC)).settings
+    assert (found.memory_gb, found.stale_hours) == (3.5, 72)
+
+
 def test_performance_is_estimated_for_each_model_and_says_when_it_will_be_known(
     logged: Callable[..., Path], reports: ReportFolder, champion: ChampionModel
 ) -> None:
