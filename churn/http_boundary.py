@@ -22,6 +22,12 @@ MAXIMUM_HELD: Final = MAXIMUM_BODY
 BODY_SECONDS: Final = 30.0
 """How long a caller may take to send a body."""
 
+FAULT: Final = RequestError(
+    500,
+    "the service failed",
+    [Problem(loc=[], msg="the request is not at fault; tell the operator its id, X-Request-ID")],
+)
+
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -155,7 +161,7 @@ class Boundary:
                 status = 200
                 await _respond(send, 200, page.content, request_id, content_type=page.content_type)
             else:
-                body = await self._answered(answer, scope["method"], headers, receive, request_id)
+                body = await self._answered_or_told(answer, scope["method"], headers, receive, send, request_id)
                 status = 200
                 await _respond(send, 200, body, request_id)
         except RequestError as refused:
@@ -175,6 +181,24 @@ class Boundary:
         if method not in {"GET", "HEAD"}:
             raise _wrong_method(method, "GET")
         return page
+
+    async def _answered_or_told(
+        self,
+        answer: Answer,
+        method: str,
+        headers: dict[bytes, bytes],
+        receive: Receive,
+        send: Send,
+        request_id: str,
+    ) -> bytes:
+        """The answer; a fault of ours has the shape of every refusal, and the server writes its traceback."""
+        try:
+            return await self._answered(answer, method, headers, receive, request_id)
+        except RequestError:
+            raise
+        except Exception:
+            await _respond(send, 500, FAULT.body(), request_id)
+            raise
 
     async def _answered(
         self, answer: Answer, method: str, headers: dict[bytes, bytes], receive: Receive, request_id: str

@@ -149,6 +149,26 @@ def test_more_requests_than_allowed_at_a_time_are_told_to_come_back() -> None:
     assert asyncio.run(scenario()) == ([200, 200], b"1", 200)
 
 
+def test_a_fault_of_ours_has_the_shape_of_a_refusal_and_reaches_the_server() -> None:
+    async def fail(_: Content, __: str) -> bytes:
+        raise ZeroDivisionError
+
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"{}"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/predict", "method": "POST", "headers": [JSON]}
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(boundary(fail)(scope, receive, send))
+    start, body = sent
+    assert start["status"] == 500
+    assert "operator" in ErrorResponse.model_validate_json(body["body"]).detail[0].msg
+
+
 def test_bodies_too_large_together_are_told_to_come_back_and_give_their_room_back() -> None:
     async def scenario() -> list[int]:
         hold = asyncio.Event()
