@@ -4,9 +4,9 @@ Each seed is a world of its own: a log is simulated, a forest is trained on the 
 whose labels are known, and every week after them is scored and compared with the model's
 reference, as `make report` does. In the unchanged world the share of reports that alarm
 must stay within the false-alarm rate; in the others it should be high once the change has
-gone on for some weeks. Prints the table of docs/monitoring.md as Markdown:
+gone on for some weeks. Prints a table like that of docs/drift.md as Markdown:
 
-    python -m load_tests.bench_report_alarms                 # 20 seeds: two hours on two cores
+    python -m load_tests.bench_report_alarms                 # 20 seeds of each world
     python -m load_tests.bench_report_alarms --seeds 3 --customers 1000 --world baseline
 """
 
