@@ -1,9 +1,13 @@
 """What every command shares: progress on stderr, and errors a user can put right without a traceback."""
 
+import argparse
 import sys
 from collections.abc import Callable
+from typing import Final
 
-from churn.errors import ChurnError
+from churn.errors import ChurnError, SettingError
+
+LAST_PORT: Final = 65_535
 
 
 def say(message: str) -> None:
@@ -16,6 +20,18 @@ def show(text: str) -> None:
     """A result, on stdout."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def add_address(parser: argparse.ArgumentParser, port: int) -> None:
+    """The options `--host` and `--port` of a command that shows pages, to this machine only without them."""
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=_port, default=port)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= LAST_PORT):
+        raise SettingError("port", text, f"1 to {LAST_PORT}")
+    return int(text)
 
 
 def run(main: Callable[[], int | None]) -> None:

@@ -83,3 +83,23 @@ def share_interval(hits: Vector, cases: Vector) -> tuple[float, float]:
     size = effective_size(*(np.array([x], dtype=np.float64) for x in (share, variance, len(cases), cases.sum())))
     low, high = wilson(np.array([share]), size)
     return float(low[0]), float(high[0])
+
+
+def decision_intervals(
+    cluster: "pd.Series[str]", churned: Vector, flagged: Vector, count: Vector | float = 1.0
+) -> dict[str, tuple[float, float]]:
+    """Intervals of `precision` and `recall` by `share_interval`.
+
+    Args:
+        cluster: whose row it is; the rows of one are no independent cases.
+        churned: 0 or 1.
+        flagged: 0 or 1.
+        count: how many equal rows each stands for.
+    """
+    counts = pd.DataFrame({"hits": flagged * churned * count, "flagged": flagged * count, "churned": churned * count})
+    summed = counts.groupby(cluster.to_numpy()).sum()
+    hits = summed["hits"].to_numpy()
+    return {
+        "precision": share_interval(hits, summed["flagged"].to_numpy()),
+        "recall": share_interval(hits, summed["churned"].to_numpy()),
+    }

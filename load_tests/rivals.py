@@ -79,11 +79,12 @@ class Floor:
 
     @bentoml.api
     async def predict(self, customers: list[Customer]) -> PredictResponse:
-        return PredictResponse(model="none", predictions=[_constant(one.customer_id) for one in customers])
+        return _constants(customers)
 
 
-def _constant(customer_id: str) -> Prediction:
-    return Prediction(customer_id=customer_id, churn_probability=0.5, will_churn=False)
+def _constants(customers: list[Customer]) -> PredictResponse:
+    answers = [Prediction(customer_id=one.customer_id, churn_probability=0.5, will_churn=False) for one in customers]
+    return PredictResponse(model="none", predictions=answers)
 
 
 ANSWERS: Final[dict[str, Answer]] = {}
@@ -105,7 +106,7 @@ class Parsed:
 
     @bentoml.api
     async def predict(self, customers: list[Customer]) -> PredictResponse:
-        raise NotImplementedError
+        return _constants(customers)
 
     async def _answer(self, body: Content, _: str) -> bytes:
         batch = parse_predict(body, datetime.now(UTC))

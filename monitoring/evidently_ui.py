@@ -15,8 +15,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from churn.command import run, say, show
-from churn.errors import ReportError, SettingError
+from churn.command import add_address, run, say, show
+from churn.errors import ReportError
 from monitoring.drift import CHURN_PROBABILITY
 from monitoring.evidently_report import snapshot_of
 from monitoring.report_folder import ReportFolder
@@ -114,12 +114,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m monitoring.evidently_ui", description=__doc__)
     parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder of the weekly reports")
     parser.add_argument("--workspace", type=Path, default=Path("data/evidently"), help="Evidently's folder")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8000)
-    arguments = parser.parse_args()
-    if not 1 <= arguments.port <= 65_535:
-        raise SettingError("port", arguments.port, "1 to 65535")
-    return arguments
+    add_address(parser, 8000)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from churn.intervals import RESAMPLES, cluster_weights, distance_interval, percentile, share_interval
+from churn.intervals import RESAMPLES, cluster_weights, decision_intervals, distance_interval, percentile
 from churn.metrics import LABEL, METRICS, Judged, calibration_gaps
 
 REALISED: Final = ("auc", "f1", "precision", "recall", "brier", "calibration_error")
@@ -50,7 +50,7 @@ def figures(rows: pd.DataFrame, seed: int = 0, resamples: int = RESAMPLES) -> di
         drawn.append(measures(judged, weight * count, REALISED))
         gaps.append(calibration_gaps(judged, weight * count))
     bounds = {name: bounds_of(np.array([one[name] for one in drawn])) for name in REALISED}
-    bounds |= _share_bounds(rows["cluster"], churned * count, flagged * count, churned * flagged * count)
+    bounds |= decision_intervals(rows["cluster"], churned, flagged, count)
     bounds["calibration_error"] = distance_interval(calibration_gaps(judged, count), np.array(gaps))
     values = measures(judged, count, REALISED)
     return {name: Measured.of(values[name], bounds[name]) for name in REALISED}
@@ -73,16 +73,3 @@ def bounds_of(drawn: Vector) -> tuple[float, float]:
     """The interval of the draws in which the figure exists."""
     drawn = drawn[~np.isnan(drawn)]
     return percentile(drawn) if len(drawn) else (np.nan, np.nan)
-
-
-def _share_bounds(
-    cluster: "pd.Series[str]", churned: Vector, flagged: Vector, hits: Vector
-) -> dict[str, tuple[float, float]]:
-    """Precision and recall are shares: a bootstrap of two customers who agree would call them certain."""
-    counts = pd.DataFrame({"churned": churned, "flagged": flagged, "hits": hits})
-    by_cluster = counts.groupby(cluster.to_numpy()).sum()
-    found = by_cluster["hits"].to_numpy()
-    return {
-        "precision": share_interval(found, by_cluster["flagged"].to_numpy()),
-        "recall": share_interval(found, by_cluster["churned"].to_numpy()),
-    }

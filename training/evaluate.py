@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from churn.errors import NotEnoughDataError
-from churn.intervals import RESAMPLES, cluster_weights, distance_interval, percentile, share_interval
+from churn.intervals import RESAMPLES, cluster_weights, decision_intervals, distance_interval, percentile
 from churn.metrics import LABEL, METRICS, TOP_SHARES, Judged, calibration_gaps
 from churn.moments import iso
 from churn.scoring import calibrated
@@ -173,21 +173,9 @@ def _with_intervals(predictions: pd.DataFrame, seed: int, resamples: int) -> dic
             drawn[name].append(metric(judged, weight))
         gaps.append(calibration_gaps(judged, weight))
     bounds = {name: percentile(np.array(values)) for name, values in drawn.items()}
-    bounds |= _share_bounds(predictions)
+    bounds |= decision_intervals(predictions.customer_id, judged.churned, judged.flagged)
     bounds["calibration_error"] = distance_interval(calibration_gaps(judged, even), np.array(gaps))
     return {name: Figure(metric(judged, even), *bounds[name]) for name, metric in METRICS.items()}
-
-
-def _share_bounds(predictions: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """Precision and recall are shares: a bootstrap of two customers who agree would call them certain."""
-    flagged, churned = predictions["flagged"].astype(np.float64), predictions[LABEL].astype(np.float64)
-    counts = pd.DataFrame({"hits": flagged * churned, "flagged": flagged, "churned": churned})
-    by_customer = counts.groupby(predictions.customer_id).sum()
-    hits = by_customer["hits"].to_numpy()
-    return {
-        "precision": share_interval(hits, by_customer["flagged"].to_numpy()),
-        "recall": share_interval(hits, by_customer["churned"].to_numpy()),
-    }
 
 
 def _support(predictions: pd.DataFrame) -> dict[str, Support]:

@@ -5,8 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from churn.command import run, show
-from churn.errors import SettingError
+from churn.command import add_address, run, show
 from training.mlflow_place import check_answers, tracking_uri, without_password
 
 
@@ -27,12 +26,8 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training.mlflow_pages", description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder that was trained in")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=5000)
-    arguments = parser.parse_args()
-    if not 1 <= arguments.port <= 65_535:
-        raise SettingError("port", arguments.port, "1 to 65535")
-    return arguments
+    add_address(parser, 5000)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
