@@ -34,14 +34,13 @@ from churn.errors import ChurnError, ModelStoreError, PredictionLogError
 from churn.explaining import Explainer, reasons
 from churn.http_boundary import Answer, Boundary, Content, Limits, Page
 from churn.memory import give_back
-from churn.requests import Batch, parse_explain, parse_predict
+from churn.metrics_folder import use_own_folder
+from churn.micro_batches import MOST_BYTES, Asked, MicroBatcher
+from churn.requests import Batch, parse_explain, parse_together
 from churn.scoring import Matrix, Scorer, Vector
 from churn.service_log import others_in_json, tell
 from churn.service_settings import ServiceSettings
-from monitoring.prediction_log import Api, PredictionLog
-
-INLINE_BYTES: Final = 256 * 1024
-"""Smaller `predict` bodies are answered on the event loop: handing them to a thread would take longer."""
+from monitoring.prediction_log import Answered, Api, PredictionLog
 
 LARGE_BYTES: Final = 1024 * 1024
 """After a larger body, freed memory is given back."""
@@ -81,6 +80,8 @@ try:
 except ChurnError as refused:
     raise refusing_to_start(refused) from refused
 
+use_own_folder()
+
 # Filled by each worker when its model is ready; what is not in them does not exist.
 ANSWERS: Final[dict[str, Answer]] = {}
 PAGES: Final[dict[str, Page]] = {}
@@ -88,10 +89,9 @@ PAGES: Final[dict[str, Page]] = {}
 
 def record(path: str, status: int, seconds: float, request_id: str, refusal: RequestError | None) -> None:
     """Count a request, and write its line if it is to have one; without anything of its content."""
-    metrics.REQUESTS.labels(path, status).inc()
-    metrics.SECONDS.labels(path).observe(seconds)
+    metrics.count_request(path, status, seconds)
     if refusal is not None:
-        metrics.count_problems(refusal.detail)
+        metrics.count_refusal(refusal)
     if SETTINGS.request_log == "all" or (SETTINGS.request_log == "errors" and status >= 500):
         error = refusal.error if refusal is not None else None
         tell("request", path=path, status=status, seconds=round(seconds, 6), request_id=request_id, error=error)
@@ -135,6 +135,7 @@ class Churn:
         self._counterfactual = Counterfactual(MODEL.forest(), MODEL.manifest.columns)
         self._log = open_log()
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="batch")
+        self._batches = MicroBatcher(self._predict, self._threads if SETTINGS.log_fsync else None)
         ANSWERS.update({"/predict": self.answer_predict, "/explain": self.answer_explain})
         PAGES.update(
             {
@@ -198,39 +199,42 @@ class Churn:
 
     async def answer_predict(self, body: Content, request_id: str) -> bytes:
         """JSON to JSON."""
-        if len(body) <= INLINE_BYTES and not SETTINGS.log_fsync:
-            return self._predict(body, request_id)
-        return await self._off_the_loop(self._predict, body, request_id)
+        if len(body) <= MOST_BYTES:
+            return await self._batches.ask(body, request_id)
+        return await self._off_the_loop(self._predict_one, Asked(body, request_id))
 
     async def answer_explain(self, body: Content, request_id: str) -> bytes:
         """JSON to JSON."""
-        return await self._off_the_loop(self._explain, body, request_id)
+        return await self._off_the_loop(self._explain, Asked(body, request_id))
 
-    async def _off_the_loop(self, answer: Callable[[Content, str], bytes], body: Content, request_id: str) -> bytes:
+    async def _off_the_loop(self, answer: Callable[[Asked], bytes], asked: Asked) -> bytes:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, answer, body, request_id)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, answer, asked)
         finally:
-            if len(body) > LARGE_BYTES:
+            if len(asked.body) > LARGE_BYTES:
                 self._threads.submit(give_back)
 
-    def _predict(self, body: Content, request_id: str) -> bytes:
-        batch = parse_predict(body, datetime.now(UTC))
+    def _predict_one(self, asked: Asked) -> bytes:
+        [answer] = self._predict([asked])
+        return answer
+
+    def _predict(self, asked: Sequence[Asked]) -> list[bytes]:
+        batch, spans = parse_together([one.body for one in asked], datetime.now(UTC))
         _, _, probability = self._scored(batch)
         flags = self._scorer.flags(probability).tolist()
-        probabilities = probability.tolist()
-        self._logged(request_id, "predict", batch, probabilities, flags)
-        metrics.count_predictions("predict", probability, sum(flags))
-        columns = zip(batch.customer_ids, probabilities, flags, strict=True)
-        predictions = [{"customer_id": who, "churn_probability": p, "will_churn": flag} for who, p, flag in columns]
-        return orjson.dumps({"model": MODEL.tag, "predictions": predictions})
+        answered = _answered(asked, batch, spans, probability.tolist(), flags)
+        answers = list(map(_predictions, answered))
+        self._logged("predict", answered)
+        metrics.count_predictions("predict", [len(one.flags) for one in answered], probability, sum(flags))
+        return answers
 
-    def _explain(self, body: Content, request_id: str) -> bytes:
-        batch, options = parse_explain(body, datetime.now(UTC))
+    def _explain(self, asked: Asked) -> bytes:
+        batch, options = parse_explain(asked.body, datetime.now(UTC))
         matrix, score, probability = self._scored(batch)
         contributions = self._explainer.contributions(matrix, SETTINGS.threads)
         flags = self._scorer.flags(probability).tolist()
-        self._logged(request_id, "explain", batch, probability.tolist(), flags)
-        metrics.count_predictions("explain", probability, sum(flags))
+        self._logged("explain", _answered([asked], batch, [slice(0, len(batch))], probability.tolist(), flags))
+        metrics.count_predictions("explain", [len(batch)], probability, sum(flags))
         explanations: list[dict[str, Any]] = [
             {
                 "customer_id": customer_id,
@@ -253,14 +257,34 @@ class Churn:
         score = self._scorer.score(matrix)
         return matrix, score, self._scorer.probability(score)
 
-    def _logged(
-        self, request_id: str, api: Api, batch: Batch, probabilities: Sequence[float], flags: Sequence[bool]
-    ) -> None:
+    def _logged(self, api: Api, answered: Sequence[Answered]) -> None:
         try:
-            self._log.append(request_id, api, batch, probabilities, flags)
+            self._log.append(api, answered)
         except PredictionLogError as error:
-            metrics.LOG_FAILURES.inc()
             raise RequestError(503, "the prediction could not be logged", [Problem(loc=[], msg=str(error))]) from error
+
+
+def _answered(
+    asked: Sequence[Asked], batch: Batch, spans: Sequence[slice], probabilities: list[float], flags: list[bool]
+) -> list[Answered]:
+    """What each request asked of the batch, and what it is answered."""
+    return [
+        Answered(
+            one.request_id,
+            batch.customer_ids[span],
+            batch.as_of[span],
+            batch.features[span],
+            probabilities[span],
+            flags[span],
+        )
+        for one, span in zip(asked, spans, strict=True)
+    ]
+
+
+def _predictions(answered: Answered) -> bytes:
+    columns = zip(answered.customer_ids, answered.probabilities, answered.flags, strict=True)
+    predictions = [{"customer_id": who, "churn_probability": p, "will_churn": flag} for who, p, flag in columns]
+    return orjson.dumps({"model": MODEL.tag, "predictions": predictions})
 
 
 def _suggestion(suggestion: Suggestion) -> dict[str, Any]:

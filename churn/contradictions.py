@@ -91,15 +91,11 @@ RECENT: Final = tuple(
 RULES: Final = (*AT_MOST, *NULL_WITHOUT, *NEEDED, *RECENT)
 
 
-def _columns(rules: tuple[Rule, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    return np.array([_COLUMN[rule.feature] for rule in rules]), np.array([_COLUMN[rule.other] for rule in rules])
-
-
-_LESS, _MORE = _columns(AT_MOST)
-_RATIO, _BY = _columns(NULL_WITHOUT)
-_CAUSE, _EFFECT = _columns(NEEDED)
-_EVENTS, _LAST = _columns(RECENT)
-_DAYS: Final = np.array(WINDOWS, dtype=np.float64)
+_LEFT: Final = np.array([_COLUMN[rule.feature] for rule in RULES])
+_RIGHT: Final = np.array([_COLUMN[rule.other] for rule in RULES])
+_ENDS: Final = np.cumsum([len(AT_MOST), len(NULL_WITHOUT), len(NEEDED)]).tolist()
+_OLDEST: Final = np.array(WINDOWS) + _DAY_TOLERANCE
+_YOUNGEST: Final = np.array(WINDOWS) - _DAY_TOLERANCE
 
 
 def broken(numbers: Numbers) -> NDArray[np.bool_]:
@@ -108,14 +104,14 @@ def broken(numbers: Numbers) -> NDArray[np.bool_]:
     Args:
         numbers: float64 [rows, len(contract.NUMERIC)], each within its bounds.
     """
-    since, active = numbers[:, _LAST], numbers[:, _EVENTS] > 0
-    kinds = (
-        numbers[:, _LESS] > numbers[:, _MORE] * (1 + _ROUNDING),
-        ~np.isnan(numbers[:, _RATIO]) & (numbers[:, _BY] == 0),
-        (numbers[:, _CAUSE] == 0) & (numbers[:, _EFFECT] > 0),
-        np.where(active, since > _DAYS + _DAY_TOLERANCE, since < _DAYS - _DAY_TOLERANCE),
-    )
-    return np.concatenate(kinds, axis=1)
+    left, right = numbers.take(_LEFT, axis=1), numbers.take(_RIGHT, axis=1)
+    one, two, three = _ENDS
+    found = np.empty(left.shape, dtype=np.bool_)
+    found[:, :one] = left[:, :one] > right[:, :one] * (1 + _ROUNDING)
+    found[:, one:two] = ~np.isnan(left[:, one:two]) & (right[:, one:two] == 0)
+    found[:, two:three] = (left[:, two:three] == 0) & (right[:, two:three] > 0)
+    found[:, three:] = np.where(left[:, three:] > 0, right[:, three:] > _OLDEST, right[:, three:] < _YOUNGEST)
+    return found
 
 
 def contradictions(numbers: Numbers) -> Iterator[Contradiction]:

@@ -6,9 +6,9 @@ service as bytes and its answer comes back as bytes. What that is worth is writt
 """
 
 import asyncio
+import os
 import re
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -314,7 +314,7 @@ def _check_headers(headers: dict[bytes, bytes]) -> None:
 def request_id_of(headers: dict[bytes, bytes]) -> str:
     """The caller's `X-Request-ID` where it is a plain short token, else a new one."""
     given = headers.get(b"x-request-id", b"")
-    return given.decode("ascii") if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given.decode("ascii") if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
 
 
 _REFUSAL_HEADERS: Final[dict[int, Headers]] = {

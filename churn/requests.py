@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 from operator import itemgetter
 from typing import Annotated, Any, Final
 
@@ -27,7 +27,7 @@ from churn.api_models import (
     Strict,
 )
 from churn.contract import BY_NAME, CATEGORICAL, MAXIMUM_CATEGORY_LENGTH, NAMES, NUMERIC, Customer
-from churn.contradictions import Numbers, contradictions
+from churn.contradictions import Numbers, broken, contradictions
 from churn.moments import EPOCH
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=1)
@@ -49,10 +49,9 @@ _MOMENT: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
 )  # RFC 3339, the zone optional so that its absence gets a message of its own
 
-_COUNTS: Final = tuple(name for name in NUMERIC if BY_NAME[name].kind == "count")
-_REALS: Final = tuple(name for name in NUMERIC if BY_NAME[name].kind == "real")
-_counts_of: Final = itemgetter(*_COUNTS)
-_reals_of: Final = itemgetter(*_REALS)
+_counts_of: Final = itemgetter(*(name for name in NUMERIC if BY_NAME[name].kind == "count"))
+_reals_of: Final = itemgetter(*(name for name in NUMERIC if BY_NAME[name].kind == "real"))
+_numbers_of: Final = itemgetter(*NUMERIC)
 _categories_of: Final = itemgetter(*CATEGORICAL)
 _ids_of: Final = itemgetter("customer_id")
 _moments_of: Final = itemgetter("as_of")
@@ -60,10 +59,9 @@ _FIELDS: Final = 2 + len(NAMES)
 _CATEGORIES: Final = tuple(BY_NAME[name] for name in CATEGORICAL)
 _COUNT_TYPES: Final = frozenset({int})  # NumPy would take a boolean for a number
 _REAL_TYPES: Final = frozenset({int, float, type(None)})
-_IN_ORDER: Final = np.argsort([NUMERIC.index(name) for name in (*_COUNTS, *_REALS)])
 _MINIMUM: Final = np.array([BY_NAME[name].minimum for name in NUMERIC], dtype=np.float64)
 _MAXIMUM: Final = np.array([BY_NAME[name].maximum for name in NUMERIC], dtype=np.float64)
-_REQUIRED: Final = np.array([not BY_NAME[name].nullable for name in NUMERIC])
+_NULLABLE: Final = np.array([BY_NAME[name].nullable for name in NUMERIC])
 
 
 @dataclass(frozen=True)
@@ -87,6 +85,10 @@ class Batch:
     def __len__(self) -> int:
         return len(self.customer_ids)
 
+    def keys(self) -> list[tuple[str, str]]:
+        """What must not come twice in a request: customer and moment."""
+        return list(zip(self.customer_ids, self.as_of, strict=True))
+
 
 @dataclass(frozen=True)
 class ExplainOptions:
@@ -106,8 +108,41 @@ def parse_predict(body: Content, now: datetime) -> Batch:
     Raises:
         RequestError: 400 or 413, naming row and field.
     """
-    envelope = _envelope(body, _PREDICT, MAXIMUM_PREDICT)
-    return _batch(envelope.customers, now)
+    return _batch(_predict_rows(body), now)
+
+
+def parse_together(bodies: Sequence[Content], now: datetime) -> tuple[Batch, list[slice]]:
+    """Validate the bodies of several `predict` requests at once; as `parse_predict` for one.
+
+    Returns:
+        The customers of all of them, and which of them each request asked about.
+
+    Raises:
+        RequestError: one of the requests is not valid. Only where it is the only one does the error name row and
+            field.
+    """
+    if len(bodies) == 1:
+        batch = parse_predict(bodies[0], now)
+        return batch, [slice(0, len(batch))]
+    asked = [_predict_rows(body) for body in bodies]
+    together = _by_columns(list(chain.from_iterable(asked)), _Moments(now))
+    if together is None or broken(together.numbers).any():
+        raise _one_of_several()
+    ends = list(accumulate(map(len, asked)))
+    spans = list(map(slice, [0, *ends], ends))
+    keys = together.keys()
+    if any(len(set(keys[span])) < span.stop - span.start for span in spans):
+        raise _one_of_several()
+    return together, spans
+
+
+def _one_of_several() -> RequestError:
+    return RequestError(400, "one of several requests is not valid; ask each alone")
+
+
+def _predict_rows(body: Content) -> list[Any]:
+    rows: list[Any] = _envelope(body, _PREDICT, MAXIMUM_PREDICT).customers
+    return rows
 
 
 def parse_explain(body: Content, now: datetime) -> tuple[Batch, ExplainOptions]:
@@ -177,16 +212,15 @@ def _by_columns(rows: list[Any], moments: "_Moments") -> Batch | None:
     try:
         ids, as_of = list(map(_ids_of, rows)), list(map(_moments_of, rows))
         categories = list(map(_categories_of, rows))
-        counts, reals = list(map(_counts_of, rows)), list(map(_reals_of, rows))
         utc = [moments.utc(text) for text in as_of]
         plausible = (
             all(len(row) == _FIELDS for row in rows)
             and all(map(_is_id, ids))
             and all(map(_are_categories, set(categories)))
-            and _REAL_TYPES.issuperset(map(type, chain.from_iterable(reals)))
-            and _COUNT_TYPES.issuperset(map(type, chain.from_iterable(counts)))
+            and _COUNT_TYPES.issuperset(map(type, chain.from_iterable(map(_counts_of, rows))))
+            and _REAL_TYPES.issuperset(map(type, chain.from_iterable(map(_reals_of, rows))))
         )
-        numbers = _numbers(counts, reals) if plausible else None
+        numbers = _numbers(rows) if plausible else None
     except (TypeError, KeyError, ValueError):  # not an object, a list for a value, a field missing, no moment
         return None
     if numbers is None:
@@ -214,14 +248,13 @@ def _is_category(feature: Any, value: object) -> bool:
     return 1 <= len(value) <= MAXIMUM_CATEGORY_LENGTH
 
 
-def _numbers(counts: list[tuple[Any, ...]], reals: list[tuple[Any, ...]]) -> Numbers | None:
-    """Float64 [rows, numeric features], or None when one is of the wrong kind or out of its bounds."""
-    whole = np.array(counts)
-    if whole.dtype != np.int64:  # a number beyond 64 bits makes it something else
+def _numbers(rows: list[dict[str, Any]]) -> Numbers | None:
+    """Float64 [rows, numeric features] of values of the right types, or None when one is out of its bounds."""
+    numbers: Numbers = np.array(list(map(_numbers_of, rows)), dtype=np.float64)
+    inside = (numbers >= _MINIMUM) & (numbers <= _MAXIMUM)  # null is not
+    if not inside.all() and not (inside | np.isnan(numbers) & _NULLABLE).all():
         return None
-    numbers = np.concatenate([whole, np.array(reals, dtype=np.float64)], axis=1)[:, _IN_ORDER]
-    outside = (numbers < _MINIMUM) | (numbers > _MAXIMUM) | (np.isnan(numbers) & _REQUIRED)
-    return None if outside.any() else numbers
+    return numbers
 
 
 class _Moments:
@@ -262,7 +295,7 @@ class _Moments:
 
 
 def _duplicates(batch: Batch) -> Iterator[Problem]:
-    keys = list(zip(batch.customer_ids, batch.as_of, strict=True))
+    keys = batch.keys()
     if len(set(keys)) == len(keys):
         return
     first: dict[tuple[str, str], int] = {}

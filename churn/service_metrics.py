@@ -5,13 +5,14 @@ In a worker of BentoML the values of all workers add up in `/metrics`.
 
 from collections import Counter as Tally
 from collections.abc import Iterable
+from functools import cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import Counter, Gauge, Histogram
 
-from churn.api_models import Problem
+from churn.api_models import RequestError
 from churn.contract import CONTRACT_VERSION, NAMES
 
 REQUESTS: Final = Counter("churn_requests", "Requests by path and status.", ["path", "status"])
@@ -44,13 +45,34 @@ METRICS: Final = (
 )
 
 OTHER: Final = "other"
+_NOT_LOGGED: Final = 503
+"""The status of a request that could not be logged, and of no other."""
+
 _FIELDS: Final = frozenset({"customer_id", "as_of", "customers", "top_k", "what_would_help", *NAMES})
 _BINS: Final = [PROBABILITY.labels(f"{index / 10:.1f}") for index in range(10)]
 
 
-def count_predictions(api: str, probability: NDArray[np.float64], flagged: int) -> None:
-    """What one request was answered."""
-    BATCH_SIZE.labels(api).observe(len(probability))
+def count_request(path: str, status: int, seconds: float) -> None:
+    """One request that was answered, in one way or another."""
+    _requests(path, status).inc()
+    _seconds(path).observe(seconds)
+
+
+@cache  # finding a series by its labels takes longer than counting in it; there are a few of them
+def _requests(path: str, status: int) -> Counter:
+    return REQUESTS.labels(path, status)
+
+
+@cache
+def _seconds(path: str) -> Histogram:
+    return SECONDS.labels(path)
+
+
+def count_predictions(api: str, sizes: Iterable[int], probability: NDArray[np.float64], flagged: int) -> None:
+    """What requests of these sizes were answered, all their customers together."""
+    batch_size = BATCH_SIZE.labels(api)
+    for size in sizes:
+        batch_size.observe(size)
     if flagged:
         PREDICTIONS.labels(api, "true").inc(flagged)
     if flagged < len(probability):
@@ -60,9 +82,11 @@ def count_predictions(api: str, probability: NDArray[np.float64], flagged: int) 
         _BINS[index].inc(count)
 
 
-def count_problems(problems: Iterable[Problem]) -> None:
+def count_refusal(refusal: RequestError) -> None:
     """What one request was refused for; unknown field names are counted as one."""
-    for problem in problems:
+    if refusal.status == _NOT_LOGGED:
+        LOG_FAILURES.inc()
+    for problem in refusal.detail:
         last = problem.loc[-1] if problem.loc else OTHER
         field = last if isinstance(last, str) and last in _FIELDS else OTHER
         REFUSED_FIELDS.labels(field, problem.reason()).inc()

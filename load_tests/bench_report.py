@@ -13,10 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -25,7 +24,7 @@ from churn.contract import NAMES
 from churn.errors import ReportError
 from churn.moments import iso
 from monitoring.drift import CHURN_PROBABILITY, WILL_CHURN
-from monitoring.prediction_log import PredictionLog
+from monitoring.prediction_log import Answered, PredictionLog
 from monitoring.stored_models import Watched, champion_tag, watched
 from training.bodies import customers
 
@@ -33,15 +32,6 @@ MONDAY: Final = datetime(2018, 11, 5, 9, tzinfo=UTC)
 DAYS: Final = 7
 BATCH: Final = 1_000
 """Customers a request, as a nightly job would ask."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a request holds."""
-
-    customer_ids: list[str]
-    as_of: list[str]
-    features: list[dict[str, Any]]
 
 
 def write_log(folder: Path, model: Watched, rows: int, seed: int = 0) -> int:
@@ -58,9 +48,15 @@ def write_log(folder: Path, model: Watched, rows: int, seed: int = 0) -> int:
         for first in range(rows * day // DAYS, end, BATCH):
             ids = [str(number) for number in range(first, min(first + BATCH, end))]
             drawn = generator.integers(len(features), size=len(ids)).tolist()
-            asked = Asked(ids, [midnight] * len(ids), [features[place] for place in drawn])
-            answers = [probability[place] for place in drawn], [flagged[place] for place in drawn]
-            log.append(f"request-{first}", "predict", asked, *answers)
+            answered = Answered(
+                f"request-{first}",
+                ids,
+                [midnight] * len(ids),
+                [features[place] for place in drawn],
+                [probability[place] for place in drawn],
+                [flagged[place] for place in drawn],
+            )
+            log.append("predict", [answered])
         log.close()
         say(f"{end:,} of {rows:,} predictions written")
     return sum(path.stat().st_size for path in folder.iterdir())

@@ -11,6 +11,7 @@ batchable API over a pickled forest of scikit-learn; `RIVAL_FOREST` names a file
 
 import os
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -24,7 +25,8 @@ from churn.api_keys import ApiKeys
 from churn.api_models import Prediction, PredictResponse, RequestError
 from churn.contract import Customer
 from churn.http_boundary import Answer, Boundary, Content, Limits, Message, Receive, Scope, Send, request_id_of
-from churn.requests import parse_predict
+from churn.micro_batches import Asked, MicroBatcher
+from churn.requests import parse_together
 from churn.scoring import Encoder
 
 PATH: Final = "/predict"
@@ -34,8 +36,7 @@ CROWD: Final = metrics.IN_FLIGHT.inc
 
 def record(path: str, status: int, seconds: float, *_: str | RequestError | None) -> None:
     """Count as the service counts."""
-    metrics.REQUESTS.labels(path, status).inc()
-    metrics.SECONDS.labels(path).observe(seconds)
+    metrics.count_request(path, status, seconds)
 
 
 class Through(Boundary):
@@ -102,18 +103,21 @@ class Parsed:
     """Validates, and answers a constant."""
 
     def __init__(self) -> None:
-        ANSWERS[PATH] = self._answer
+        ANSWERS[PATH] = MicroBatcher(self._answer).ask
 
     @bentoml.api
     async def predict(self, customers: list[Customer]) -> PredictResponse:
         return _constants(customers)
 
-    async def _answer(self, body: Content, _: str) -> bytes:
-        batch = parse_predict(body, datetime.now(UTC))
-        predictions = [
-            {"customer_id": who, "churn_probability": 0.5, "will_churn": False} for who in batch.customer_ids
-        ]
-        return orjson.dumps({"model": "none", "predictions": predictions})
+    @staticmethod
+    def _answer(asked: Sequence[Asked]) -> list[bytes]:
+        batch, spans = parse_together([one.body for one in asked], datetime.now(UTC))
+        return [_constant_json(batch.customer_ids[span]) for span in spans]
+
+
+def _constant_json(customer_ids: Sequence[str]) -> bytes:
+    predictions = [{"customer_id": who, "churn_probability": 0.5, "will_churn": False} for who in customer_ids]
+    return orjson.dumps({"model": "none", "predictions": predictions})
 
 
 @bentoml.service(name="usual", traffic={"timeout": 60})

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from io import FileIO
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, TypedDict, get_args
+from typing import Any, Final, Literal, NamedTuple, TypedDict, get_args
 
 import orjson
 
@@ -64,15 +64,15 @@ _TO_MILLISECONDS: Final = len("2018-11-02T00:00:00.000")
 _NAME: Final = re.compile(r"(\d{4}-\d\d-\d\d)_[A-Za-z0-9.-]+_\d+_\d+_\d+\.jsonl")
 
 
-class Asked(Protocol):
-    """What was asked, customer by customer; `churn.requests.Batch` is one."""
+class Answered(NamedTuple):
+    """One request: what was asked, and of each customer the probability and whether it reaches the threshold."""
 
-    @property
-    def customer_ids(self) -> Sequence[str]: ...
-    @property
-    def as_of(self) -> Sequence[str]: ...
-    @property
-    def features(self) -> Sequence[dict[str, Any]]: ...
+    request_id: str
+    customer_ids: Sequence[str]
+    as_of: Sequence[str]
+    features: Sequence[dict[str, Any]]
+    probabilities: Sequence[float]
+    flags: Sequence[bool]
 
 
 class PredictionLog:
@@ -124,16 +124,15 @@ class PredictionLog:
             raise self._explained(error) from error
         self._delete_old(self._clock().date())
 
-    def append(
-        self, request_id: str, api: Api, asked: Asked, probabilities: Sequence[float], flags: Sequence[bool]
-    ) -> None:
-        """Write one line per customer, in one append. Safe to call from several threads.
+    def append(self, api: Api, requests: Sequence[Answered]) -> None:
+        """Write one line per customer of all requests, in one append. Safe to call from several threads.
 
         Raises:
             PredictionLogError: nothing was logged, so nothing may be answered.
         """
         now = self._clock()
-        block = self._lines(self._heads[api].of(now, request_id), asked, probabilities, flags)
+        head_of = self._heads[api].at(now)
+        block = b"".join([line for one in requests for line in self._lines(head_of(one.request_id), one)])
         try:
             with self._lock:
                 self._open_for(now.date()).append(block, fsync=self._fsync)
@@ -147,10 +146,11 @@ class PredictionLog:
                 self._file = None
 
     @staticmethod
-    def _lines(head: bytes, asked: Asked, probabilities: Sequence[float], flags: Sequence[bool]) -> bytes:
-        columns = zip(asked.as_of, asked.customer_ids, asked.features, probabilities, flags, strict=True)
-        rows = (
-            {
+    def _lines(head: bytes, answered: Answered) -> Iterator[bytes]:
+        one = answered
+        columns = zip(one.as_of, one.customer_ids, one.features, one.probabilities, one.flags, strict=True)
+        for row, (as_of, customer_id, features, probability, flag) in enumerate(columns):
+            line = {
                 "row": row,
                 "as_of": as_of,
                 "customer_id": customer_id,
@@ -158,9 +158,7 @@ class PredictionLog:
                 "churn_probability": probability,
                 "will_churn": flag,
             }
-            for row, (as_of, customer_id, features, probability, flag) in enumerate(columns)
-        )
-        return b"".join([head + orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)[1:] for row in rows])
+            yield head + orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)[1:]
 
     def _open_for(self, day: date) -> "_File":
         if self._file is not None and self._file.usable(day):
@@ -198,9 +196,11 @@ class _Head:
         self._start = orjson.dumps({"schema": SCHEMA})[:-1] + b',"request_id":'
         self._middle = b"," + orjson.dumps(after)[1:-1] + b',"time":"'
 
-    def of(self, now: datetime, request_id: str) -> bytes:
-        moment = now.isoformat(timespec="milliseconds")[:_TO_MILLISECONDS].encode()
-        return self._start + orjson.dumps(request_id) + self._middle + moment + b'Z",'
+    def at(self, now: datetime) -> Callable[[str], bytes]:
+        """From a request's id to its head."""
+        start, moment = self._start, now.isoformat(timespec="milliseconds")[:_TO_MILLISECONDS].encode()
+        rest = self._middle + moment + b'Z",'
+        return lambda request_id: start + orjson.dumps(request_id) + rest
 
 
 @dataclass

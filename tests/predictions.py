@@ -1,29 +1,20 @@
 """Prediction logs for the tests, written by the real writer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from churn.contract import NAMES
 from churn.moments import epoch_ms
-from monitoring.prediction_log import Api, PredictionLog
+from monitoring.prediction_log import Answered, Api, PredictionLog
 from tests import synthetic
 from training.bodies import customers
 
 THURSDAY = epoch_ms(datetime(2018, 11, 1, 12, tzinfo=UTC))
 """In week 2018-W44."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    customer_ids: Sequence[str]
-    as_of: Sequence[str]
-    features: Sequence[dict[str, Any]]
 
 
 def week_of_customers(rows: int = 300, seed: int = 1, as_of: int = THURSDAY) -> pd.DataFrame:
@@ -44,13 +35,15 @@ def log_predictions(
     listed = customers(rows)
     before = set(folder.glob("*.jsonl"))
     log = PredictionLog(folder, model, clock=lambda: scored)
-    asked = Asked(
+    answered = Answered(
+        f"request-{len(before)}",
         [row["customer_id"] for row in listed],
         [row["as_of"] for row in listed],
         [{name: row[name] for name in NAMES} for row in listed],
+        list(probability),
+        [p >= threshold for p in probability],
     )
-    request_id = f"request-{len(before)}"
-    log.append(request_id, api, asked, list(probability), [p >= threshold for p in probability])
+    log.append(api, [answered])
     log.close()
     (written,) = set(folder.glob("*.jsonl")) - before
     return written

@@ -5,10 +5,10 @@ import stat
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import orjson
 import pytest
@@ -18,23 +18,19 @@ from hypothesis import strategies as st
 from churn.contract import CONTRACT_VERSION, NAMES, example_customer
 from churn.errors import PredictionLogError
 from monitoring import prediction_log
-from monitoring.prediction_log import FIELDS, PredictionLog, files, read
+from monitoring.prediction_log import FIELDS, Answered, PredictionLog, files, read
 
 NOON = datetime(2018, 11, 2, 12, 0, 0, 123_456, tzinfo=UTC)
 PROJECT = Path(__file__).parent.parent
 
 
-@dataclass
-class Asked:
-    customer_ids: Sequence[str]
-    as_of: Sequence[str] = ()
-    features: Sequence[dict[str, Any]] = field(default_factory=list)
+EXAMPLE = {name: value for name, value in example_customer().items() if name in NAMES}
 
-    def __post_init__(self) -> None:
-        example = example_customer()
-        values = {name: example[name] for name in NAMES}
-        self.as_of = ["2018-11-02T00:00:00Z"] * len(self.customer_ids)
-        self.features = [values] * len(self.customer_ids)
+
+def answered(customers: Sequence[str], request_id: str = "r1", **changes: Any) -> Answered:
+    count = len(customers)
+    as_of, features = ["2018-11-02T00:00:00Z"] * count, [EXAMPLE] * count
+    return Answered(request_id, customers, as_of, features, [0.25] * count, [False] * count)._replace(**changes)
 
 
 class Clock:
@@ -46,7 +42,7 @@ class Clock:
 
 
 def append(log: PredictionLog, *customers: str, request_id: str = "r1") -> None:
-    log.append(request_id, "predict", Asked(customers), [0.25] * len(customers), [False] * len(customers))
+    log.append("predict", [answered(customers, request_id)])
 
 
 @pytest.fixture
@@ -60,9 +56,11 @@ def logged(folder: Path) -> list[str]:
 
 def test_a_line_holds_exactly_what_was_asked_and_answered(folder: Path) -> None:
     log = PredictionLog(folder, "churn:abc", clock=Clock())
-    asked = Asked(["30", "31"])
-    asked.features = [dict(asked.features[0]), asked.features[0] | {"gender": None}]
-    log.append("request-7", "explain", asked, [0.125, 0.75], [False, True])
+    features = [EXAMPLE, EXAMPLE | {"gender": None}]
+    log.append(
+        "explain",
+        [answered(["30", "31"], "request-7", features=features, probabilities=[0.125, 0.75], flags=[False, True])],
+    )
 
     [path] = files(folder)
     assert path.name.startswith("2018-11-02_")
@@ -78,11 +76,27 @@ def test_a_line_holds_exactly_what_was_asked_and_answered(folder: Path) -> None:
         "customer_id": "31",
         "model": "churn:abc",
         "contract": CONTRACT_VERSION,
-        "features": asked.features[1],
+        "features": features[1],
         "churn_probability": 0.75,
         "will_churn": True,
     }
     assert (first["row"], first["features"]["gender"]) == (0, "F")
+
+
+def test_requests_answered_together_are_one_append_and_each_counts_its_own_rows(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, write = PredictionLog(folder, "m", clock=Clock()), Mock(side_effect=os.write)
+    monkeypatch.setattr(os, "write", write)
+    log.append("predict", [answered(["1", "2"], "a"), answered(["1"], "b"), answered(["3"], 'quoted"')])
+    lines = read(files(folder)[0]).lines
+    assert [(line["request_id"], line["row"], line["customer_id"]) for line in lines] == [
+        ("a", 0, "1"),
+        ("a", 1, "2"),
+        ("b", 0, "1"),
+        ('quoted"', 0, "3"),
+    ]
+    assert write.call_count == 1
 
 
 def test_only_the_owner_may_read_it(folder: Path) -> None:
@@ -226,8 +240,8 @@ def test_partial_and_foreign_lines_are_counted_and_the_others_read(folder: Path)
 
 @given(st.lists(st.text(min_size=1, max_size=20), min_size=1, max_size=8))
 def test_any_customer_id_comes_back_as_it_was(ids: list[str]) -> None:
-    block = PredictionLog._lines(b'{"schema":1,', Asked(ids), [0.5] * len(ids), [True] * len(ids))
-    assert [orjson.loads(line)["customer_id"] for line in block.split(b"\n")[:-1]] == ids
+    lines = PredictionLog._lines(b'{"schema":1,', answered(ids))
+    assert [orjson.loads(line)["customer_id"] for line in lines] == ids
 
 
 def test_erasing_a_customer_leaves_all_other_lines_and_the_running_writer_untouched(folder: Path) -> None:

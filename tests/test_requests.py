@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from churn import requests
 from churn.api_models import MAXIMUM_EXPLAIN, MAXIMUM_PREDICT, RequestError
 from churn.contract import CATEGORICAL, FEATURES, NAMES, NULLABLE, NUMERIC, Customer, example_customer
-from churn.requests import CLOCK_TOLERANCE, SHOWN_PROBLEMS, parse_explain, parse_predict
+from churn.requests import CLOCK_TOLERANCE, SHOWN_PROBLEMS, parse_explain, parse_predict, parse_together
 
 NOW = datetime(2018, 11, 2, 12, tzinfo=UTC)
 
@@ -45,6 +45,46 @@ def test_a_valid_request_comes_through_unchanged() -> None:
     assert batch.as_of == ["2018-11-02T00:00:00Z", "2018-11-02T01:30:00.250Z"]
     assert list(batch.features[0]) == list(NAMES)
     assert batch.features == [{name: values[name] for name in NAMES} for values in (customer(), second)]
+
+
+def test_requests_together_are_what_each_is_alone() -> None:
+    bodies = [body(customer(os="Plan 9"), customer(customer_id="31")), body(customer(gender=None)), body(customer())]
+    together, spans = parse_together(bodies, NOW)
+    assert spans == [slice(0, 2), slice(2, 3), slice(3, 4)]
+    for content, span in zip(bodies, spans, strict=True):
+        alone = parse_predict(content, NOW)
+        assert together.customer_ids[span] == alone.customer_ids
+        assert together.as_of[span] == alone.as_of
+        assert together.categories[span] == alone.categories
+        assert together.features[span] == alone.features
+        assert np.array_equal(together.numbers[span], alone.numbers, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"{",
+        body(),
+        body(customer(songs_7d=-1)),
+        body(customer(level="gold")),
+        body(customer(sessions_28d=281)),
+        body(customer(), customer()),
+        body(customer(), threshold=0.5),
+        body(customer(as_of="2018-11-03T00:00:00Z")),
+        body(*[None] * (MAXIMUM_PREDICT + 1)),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_together_with_a_wrong_request_none_is_taken_and_alone_its_error_names_what_is_wrong(
+    wrong: bytes, place: int
+) -> None:
+    bodies = [body(customer()), body(customer(customer_id="31"))]
+    bodies.insert(place, wrong)
+    with pytest.raises(RequestError):
+        parse_together(bodies, NOW)
+    with pytest.raises(RequestError) as alone:
+        parse_together([wrong], NOW)
+    assert (alone.value.status, alone.value.body()) == (refusal(wrong).status, refusal(wrong).body())
 
 
 def test_explain_has_its_options_and_their_defaults() -> None:

@@ -1,5 +1,6 @@
 """The service as a backend team meets it: a real `bentoml serve` process, over HTTP."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -121,6 +122,42 @@ def test_a_refused_request_is_not_logged_and_not_even_in_part(service: Served, c
     assert len(logged(service)) == before
 
 
+@pytest.mark.parametrize("fsync", ["0", "1"])
+def test_requests_at_the_same_moment_get_each_its_own_answer_and_its_own_lines(
+    champion: ChampionModel, tmp_path: Path, fsync: str
+) -> None:
+    rows = customers(120)
+    asked = [rows[start : start + 1 + start % 4] for start in range(0, 120, 4)]
+    for number in range(0, len(asked), 5):
+        asked[number] = [*asked[number], rows[0] | {"customer_id": "x", "songs_7d": -1}]
+
+    async def post() -> list[httpx.Response]:
+        async with httpx.AsyncClient(base_url=served.url, timeout=60) as caller:
+            return await asyncio.gather(
+                *(
+                    caller.post("/predict", json={"customers": some}, headers={"x-request-id": f"r{number}"})
+                    for number, some in enumerate(asked)
+                )
+            )
+
+    with serving(champion.environment | {"CHURN_LOG_FSYNC": fsync}, tmp_path) as served:
+        answers = asyncio.run(post())
+        lines = logged(served)
+    scorer, _, score = expected(champion, rows)
+    probability = dict(zip((row["customer_id"] for row in rows), scorer.probability(score).tolist(), strict=True))
+    for number, (some, answer) in enumerate(zip(asked, answers, strict=True)):
+        mine = [line for line in lines if line["request_id"] == f"r{number}"]
+        if number % 5 == 0:
+            assert (answer.status_code, mine) == (400, [])
+            assert answer.json()["detail"][0]["loc"] == ["customers", len(some) - 1, "songs_7d"]
+        else:
+            ids = [row["customer_id"] for row in some]
+            given = answer.json()["predictions"]
+            assert [one["customer_id"] for one in given] == ids
+            assert [one["churn_probability"] for one in given] == [probability[one] for one in ids]
+            assert [(line["row"], line["customer_id"]) for line in mine] == list(enumerate(ids))
+
+
 JSON = {"content-type": "application/json"}
 
 
@@ -217,6 +254,23 @@ def test_metrics_count_what_was_answered_and_random_paths_make_no_series(client:
     text = client.get("/metrics").text
     assert "random-" not in text
     assert "churn_model_created_timestamp_seconds{" in text
+
+
+def test_a_second_service_on_the_machine_leaves_the_metrics_of_the_first_alone(
+    service: Served, client: httpx.Client, champion: ChampionModel, tmp_path: Path
+) -> None:
+    def answered(url: str) -> float:
+        series = 'churn_requests_total{path="/predict",status="200"} '
+        lines = httpx.get(f"{url}/metrics").text.splitlines()
+        return sum(float(line.removeprefix(series)) for line in lines if line.startswith(series))
+
+    client.post("/predict", json={"customers": customers(1)})
+    before = answered(service.url)
+    with serving(champion.environment, tmp_path) as second:
+        for _ in range(3):
+            httpx.post(f"{second.url}/predict", json={"customers": customers(1)})
+        client.post("/predict", json={"customers": customers(1)})
+        assert (answered(service.url) - before, answered(second.url)) == (1, 3)
 
 
 def test_with_keys_configured_only_who_has_one_is_answered(champion: ChampionModel, tmp_path: Path) -> None:
