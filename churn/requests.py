@@ -26,7 +26,7 @@ from churn.api_models import (
     RequestError,
     Strict,
 )
-from churn.contract import BY_NAME, CATEGORICAL, MAXIMUM_CATEGORY_LENGTH, NAMES, NUMERIC, Customer
+from churn.contract import BY_NAME, CATEGORICAL, MAXIMUM_CATEGORY_LENGTH, NAMES, NUMERIC, Customer, Feature
 from churn.contradictions import Numbers, broken, contradictions
 from churn.moments import EPOCH
 
@@ -49,9 +49,10 @@ _MOMENT: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
 )  # RFC 3339, the zone optional so that its absence gets a message of its own
 
-_counts_of: Final = itemgetter(*(name for name in NUMERIC if BY_NAME[name].kind == "count"))
-_reals_of: Final = itemgetter(*(name for name in NUMERIC if BY_NAME[name].kind == "real"))
-_numbers_of: Final = itemgetter(*NUMERIC)
+_COUNTS: Final = tuple(name for name in NUMERIC if BY_NAME[name].kind == "count")
+_REALS: Final = tuple(name for name in NUMERIC if BY_NAME[name].kind == "real")
+_counts_of: Final = itemgetter(*_COUNTS)
+_reals_of: Final = itemgetter(*_REALS)
 _categories_of: Final = itemgetter(*CATEGORICAL)
 _ids_of: Final = itemgetter("customer_id")
 _moments_of: Final = itemgetter("as_of")
@@ -59,6 +60,8 @@ _FIELDS: Final = 2 + len(NAMES)
 _CATEGORIES: Final = tuple(BY_NAME[name] for name in CATEGORICAL)
 _COUNT_TYPES: Final = frozenset({int})  # NumPy would take a boolean for a number
 _REAL_TYPES: Final = frozenset({int, float, type(None)})
+_COUNT_PLACES: Final = [NUMERIC.index(name) for name in _COUNTS]
+_REAL_PLACES: Final = [NUMERIC.index(name) for name in _REALS]
 _MINIMUM: Final = np.array([BY_NAME[name].minimum for name in NUMERIC], dtype=np.float64)
 _MAXIMUM: Final = np.array([BY_NAME[name].maximum for name in NUMERIC], dtype=np.float64)
 _NULLABLE: Final = np.array([BY_NAME[name].nullable for name in NUMERIC])
@@ -212,17 +215,18 @@ def _by_columns(rows: list[Any], moments: "_Moments") -> Batch | None:
     try:
         ids, as_of = list(map(_ids_of, rows)), list(map(_moments_of, rows))
         categories = list(map(_categories_of, rows))
+        counts, reals = list(map(_counts_of, rows)), list(map(_reals_of, rows))
         utc = [moments.utc(text) for text in as_of]
         plausible = (
             all(len(row) == _FIELDS for row in rows)
             and all(map(_is_id, ids))
-            and all(map(_are_categories, set(categories)))
-            and _COUNT_TYPES.issuperset(map(type, chain.from_iterable(map(_counts_of, rows))))
-            and _REAL_TYPES.issuperset(map(type, chain.from_iterable(map(_reals_of, rows))))
+            and all(map(_are_categories, _CATEGORIES, zip(*categories, strict=True)))
+            and set(map(type, chain.from_iterable(counts))) <= _COUNT_TYPES
+            and set(map(type, chain.from_iterable(reals))) <= _REAL_TYPES
         )
-        numbers = _numbers(rows) if plausible else None
-    except (TypeError, KeyError, ValueError):  # not an object, a list for a value, a field missing, no moment
-        return None
+        numbers = _numbers(counts, reals) if plausible else None
+    except (TypeError, KeyError, ValueError, OverflowError):
+        return None  # not an object, a list for a value, a field missing, no moment, more than 64 bits
     if numbers is None:
         return None
     for row in rows:
@@ -234,13 +238,13 @@ def _is_id(value: object) -> bool:
     return type(value) is str and 1 <= len(value) <= _MAXIMUM_ID_LENGTH
 
 
-def _are_categories(values: tuple[object, ...]) -> bool:
-    return all(_is_category(feature, value) for feature, value in zip(_CATEGORIES, values, strict=True))
+def _are_categories(feature: Feature, values: tuple[object, ...]) -> bool:
+    return all(_is_category(feature, value) for value in set(values))
 
 
-def _is_category(feature: Any, value: object) -> bool:
+def _is_category(feature: Feature, value: object) -> bool:
     if value is None:
-        return bool(feature.nullable)
+        return feature.nullable
     if type(value) is not str:
         return False
     if feature.categories is not None:
@@ -248,9 +252,11 @@ def _is_category(feature: Any, value: object) -> bool:
     return 1 <= len(value) <= MAXIMUM_CATEGORY_LENGTH
 
 
-def _numbers(rows: list[dict[str, Any]]) -> Numbers | None:
-    """Float64 [rows, numeric features] of values of the right types, or None when one is out of its bounds."""
-    numbers: Numbers = np.array(list(map(_numbers_of, rows)), dtype=np.float64)
+def _numbers(counts: list[tuple[int, ...]], reals: list[tuple[float | None, ...]]) -> Numbers | None:
+    """Float64 [rows, numeric features], or None when one is out of its bounds."""
+    numbers: Numbers = np.empty((len(counts), len(NUMERIC)), dtype=np.float64)
+    numbers[:, _COUNT_PLACES] = np.array(counts, dtype=np.int64)
+    numbers[:, _REAL_PLACES] = np.array(reals, dtype=np.float64)
     inside = (numbers >= _MINIMUM) & (numbers <= _MAXIMUM)  # null is not
     if not inside.all() and not (inside | np.isnan(numbers) & _NULLABLE).all():
         return None
