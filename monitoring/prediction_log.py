@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from io import FileIO
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, TypedDict, get_args
+from typing import Any, Final, Literal, NamedTuple, TypedDict
 
 import orjson
 
@@ -102,7 +102,6 @@ class PredictionLog:
         self._fsync = fsync
         self._clock = clock
         self._instance = f"{_host()}_{os.getpid()}_{time.time_ns()}"
-        self._heads = {api: _Head(api, model) for api in get_args(Api)}
         self._number = 0
         self._lock = threading.Lock()
         self._file: _File | None = None
@@ -131,8 +130,7 @@ class PredictionLog:
             PredictionLogError: nothing was logged, so nothing may be answered.
         """
         now = self._clock()
-        head_of = self._heads[api].at(now)
-        block = b"".join([line for one in requests for line in self._lines(head_of(one.request_id), one)])
+        block = b"".join([line for one in requests for line in self._lines(api, now, one)])
         try:
             with self._lock:
                 self._open_for(now.date()).append(block, fsync=self._fsync)
@@ -145,20 +143,25 @@ class PredictionLog:
                 self._file.close()
                 self._file = None
 
-    @staticmethod
-    def _lines(head: bytes, answered: Answered) -> Iterator[bytes]:
-        one = answered
+    def _lines(self, api: Api, now: datetime, answered: Answered) -> Iterator[bytes]:
+        moment, one = now.isoformat(timespec="milliseconds")[:_TO_MILLISECONDS] + "Z", answered
         columns = zip(one.as_of, one.customer_ids, one.features, one.probabilities, one.flags, strict=True)
         for row, (as_of, customer_id, features, probability, flag) in enumerate(columns):
-            line = {
+            line: LogLine = {
+                "schema": SCHEMA,
+                "request_id": one.request_id,
                 "row": row,
+                "api": api,
+                "time": moment,
                 "as_of": as_of,
                 "customer_id": customer_id,
+                "model": self._model,
+                "contract": CONTRACT_VERSION,
                 "features": features,
                 "churn_probability": probability,
                 "will_churn": flag,
             }
-            yield head + orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)[1:]
+            yield orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
     def _open_for(self, day: date) -> "_File":
         if self._file is not None and self._file.usable(day):
@@ -186,21 +189,6 @@ class PredictionLog:
             f"the prediction log cannot be written: {self.folder}: {error.strerror or error}; "
             "free space, or make the folder writable"
         )
-
-
-class _Head:
-    """What all lines of a request begin with; all but the request's id and time is made once."""
-
-    def __init__(self, api: Api, model: str) -> None:
-        after = {"api": api, "model": model, "contract": CONTRACT_VERSION}
-        self._start = orjson.dumps({"schema": SCHEMA})[:-1] + b',"request_id":'
-        self._middle = b"," + orjson.dumps(after)[1:-1] + b',"time":"'
-
-    def at(self, now: datetime) -> Callable[[str], bytes]:
-        """From a request's id to its head."""
-        start, moment = self._start, now.isoformat(timespec="milliseconds")[:_TO_MILLISECONDS].encode()
-        rest = self._middle + moment + b'Z",'
-        return lambda request_id: start + orjson.dumps(request_id) + rest
 
 
 @dataclass

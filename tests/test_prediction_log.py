@@ -240,7 +240,7 @@ def test_partial_and_foreign_lines_are_counted_and_the_others_read(folder: Path)
 
 @given(st.lists(st.text(min_size=1, max_size=20), min_size=1, max_size=8))
 def test_any_customer_id_comes_back_as_it_was(ids: list[str]) -> None:
-    lines = PredictionLog._lines(b'{"schema":1,', answered(ids))
+    lines = PredictionLog(Path(), "m")._lines("predict", NOON, answered(ids))
     assert [orjson.loads(line)["customer_id"] for line in lines] == ids
 
 
