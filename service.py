@@ -21,6 +21,7 @@ from churn import VERSION, artifact, openapi
 from churn import service_metrics as metrics
 from churn.api_models import (
     DEFAULT_TOP_K,
+    Content,
     ExplainRequest,
     ExplainResponse,
     PredictRequest,
@@ -32,9 +33,9 @@ from churn.contract import CONTRACT_VERSION, NAMES, Customer
 from churn.counterfactual import Counterfactual, Suggestion
 from churn.errors import ChurnError, ModelStoreError, PredictionLogError
 from churn.explaining import Explainer, reasons
-from churn.http_boundary import Answer, Boundary, Content, Limits, Page
+from churn.http_boundary import Answer, Boundary, Limits, Page, request_id_of
 from churn.memory import give_back
-from churn.metrics_folder import use_own_folder
+from churn.metrics_folder import forget_dead_workers, reserve_room, use_own_folder
 from churn.micro_batches import MOST_BYTES, Asked, MicroBatcher
 from churn.requests import Batch, parse_explain, parse_together
 from churn.scoring import Matrix, Scorer, Vector
@@ -63,7 +64,11 @@ def load_champion() -> artifact.StoredModel:
 def open_log() -> PredictionLog:
     """The prediction log, proven to be writable now."""
     log = PredictionLog(
-        SETTINGS.log_folder, MODEL.tag, retention_days=SETTINGS.log_retention_days, fsync=SETTINGS.log_fsync
+        SETTINGS.log_folder,
+        MODEL.tag,
+        retention_days=SETTINGS.log_retention_days,
+        fsync=SETTINGS.log_fsync,
+        warn=lambda message: tell("warning", message=message),
     )
     log.check()
     return log
@@ -129,20 +134,22 @@ class Churn:
     model = BentoModel(MODEL.tag)
 
     def __init__(self) -> None:
+        forget_dead_workers()
         metrics.show_model(MODEL.tag, bentoml.models.get(MODEL.tag).info.creation_time.timestamp())
         self._scorer = Scorer(MODEL)
         self._explainer = Explainer(MODEL.forest(), MODEL.manifest.columns)
         self._counterfactual = Counterfactual(MODEL.forest(), MODEL.manifest.columns)
         self._log = open_log()
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="batch")
-        self._batches = MicroBatcher(self._predict, self._threads if SETTINGS.log_fsync else None)
+        self._batches = MicroBatcher(self._predicted, self._predictions, self._threads if SETTINGS.log_fsync else None)
         ANSWERS.update({"/predict": self.answer_predict, "/explain": self.answer_explain})
         PAGES.update(
             {
                 "/": Page(openapi.HTML_PAGE, b"text/html; charset=utf-8"),
-                "/docs.json": Page(openapi.json_page(MODEL.tag), b"application/json"),
+                "/docs.json": Page(openapi.json_page(MODEL.tag, keyed=bool(SETTINGS.api_keys)), b"application/json"),
             }
         )
+        reserve_room()
         others_in_json()
         tell("start", **self._facts())
 
@@ -185,7 +192,7 @@ class Churn:
     async def predict(self, customers: list[Customer]) -> PredictResponse:
         """How likely each customer is to leave, in the order asked; at most 10,000 customers."""
         asked = PredictRequest(customers=customers)
-        answer = await self.answer_predict(asked.model_dump_json().encode(), "in-process")
+        answer = await self.answer_predict(asked.model_dump_json().encode(), request_id_of({}))
         return PredictResponse.model_validate_json(answer)
 
     @bentoml.api
@@ -194,7 +201,7 @@ class Churn:
     ) -> ExplainResponse:
         """How likely each customer is to leave, and why; at most 1,000 customers."""
         asked = ExplainRequest(customers=customers, top_k=top_k, what_would_help=what_would_help)
-        answer = await self.answer_explain(asked.model_dump_json().encode(), "in-process")
+        answer = await self.answer_explain(asked.model_dump_json().encode(), request_id_of({}))
         return ExplainResponse.model_validate_json(answer)
 
     async def answer_predict(self, body: Content, request_id: str) -> bytes:
@@ -215,26 +222,32 @@ class Churn:
                 self._threads.submit(give_back)
 
     def _predict_one(self, asked: Asked) -> bytes:
-        [answer] = self._predict([asked])
-        return answer
+        [outcome] = self._batches.answer([asked])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-    def _predict(self, asked: Sequence[Asked]) -> list[bytes]:
+    def _predicted(self, asked: Sequence[Asked]) -> list[Answered | Exception]:
+        metrics.TOGETHER.observe(len(asked))
         batch, spans = parse_together([one.body for one in asked], datetime.now(UTC))
+        if not batch:
+            return [refused for refused in spans if isinstance(refused, RequestError)]
         _, _, probability = self._scored(batch)
-        flags = self._scorer.flags(probability).tolist()
-        answered = _answered(asked, batch, spans, probability.tolist(), flags)
+        probabilities, flags = probability.tolist(), self._scorer.flags(probability).tolist()
+        return [
+            _answered(one.request_id, batch, span, probabilities, flags) if isinstance(span, slice) else span
+            for one, span in zip(asked, spans, strict=True)
+        ]
+
+    def _predictions(self, answered: Sequence[Answered]) -> list[bytes]:
         answers = list(map(_predictions, answered))
-        self._logged("predict", answered)
-        metrics.count_predictions("predict", [len(one.flags) for one in answered], probability, sum(flags))
+        self._keep("predict", answered)
         return answers
 
     def _explain(self, asked: Asked) -> bytes:
         batch, options = parse_explain(asked.body, datetime.now(UTC))
         matrix, score, probability = self._scored(batch)
         contributions = self._explainer.contributions(matrix, SETTINGS.threads)
-        flags = self._scorer.flags(probability).tolist()
-        self._logged("explain", _answered([asked], batch, [slice(0, len(batch))], probability.tolist(), flags))
-        metrics.count_predictions("explain", [len(batch)], probability, sum(flags))
         explanations: list[dict[str, Any]] = [
             {
                 "customer_id": customer_id,
@@ -250,35 +263,37 @@ class Churn:
             for explanation, suggestions in zip(explanations, helpful, strict=True):
                 explanation["what_would_help"] = [_suggestion(suggestion) for suggestion in suggestions]
         answer = {"model": MODEL.tag, "base_value": self._explainer.base_value, "explanations": explanations}
-        return orjson.dumps(answer)
+        content = orjson.dumps(answer)
+        flags = self._scorer.flags(probability).tolist()
+        self._keep("explain", [_answered(asked.request_id, batch, slice(None), probability.tolist(), flags)])
+        return content
 
     def _scored(self, batch: Batch) -> tuple[Matrix, Vector, Vector]:
         matrix = self._scorer.encoder.batch(batch.numbers, batch.categories)
         score = self._scorer.score(matrix)
         return matrix, score, self._scorer.probability(score)
 
-    def _logged(self, api: Api, answered: Sequence[Answered]) -> None:
+    def _keep(self, api: Api, answered: Sequence[Answered]) -> None:
+        """Log and count what is about to be sent: the last thing before it is."""
         try:
             self._log.append(api, answered)
         except PredictionLogError as error:
             raise RequestError(503, "the prediction could not be logged", [Problem(loc=[], msg=str(error))]) from error
+        metrics.count_predictions(api, [one.probabilities for one in answered], sum(sum(one.flags) for one in answered))
 
 
 def _answered(
-    asked: Sequence[Asked], batch: Batch, spans: Sequence[slice], probabilities: list[float], flags: list[bool]
-) -> list[Answered]:
-    """What each request asked of the batch, and what it is answered."""
-    return [
-        Answered(
-            one.request_id,
-            batch.customer_ids[span],
-            batch.as_of[span],
-            batch.features[span],
-            probabilities[span],
-            flags[span],
-        )
-        for one, span in zip(asked, spans, strict=True)
-    ]
+    request_id: str, batch: Batch, span: slice, probabilities: Sequence[float], flags: Sequence[bool]
+) -> Answered:
+    """What a request asked of the batch, and what it is answered."""
+    return Answered(
+        request_id,
+        batch.customer_ids[span],
+        batch.as_of[span],
+        batch.features[span],
+        probabilities[span],
+        flags[span],
+    )
 
 
 def _predictions(answered: Answered) -> bytes:

@@ -17,15 +17,7 @@ class ApiKeys:
     """The keys in use. Several, so that one can be replaced while callers change over; none lets everybody in."""
 
     def __init__(self, keys: Iterable[str]) -> None:
-        """Take the keys.
-
-        Raises:
-            SettingError: one is too short to be secret.
-        """
-        given = list(keys)
-        if any(len(key) < SHORTEST_KEY for key in given):
-            raise SettingError("CHURN_API_KEYS", "…", f"keys of at least {SHORTEST_KEY} characters")
-        self._digests = [_digest(key.encode()) for key in given]
+        self._digests = [_digest(key.encode()) for key in keys]
 
     def __bool__(self) -> bool:
         return bool(self._digests)
@@ -48,18 +40,31 @@ def read_keys(text: str, path: Path | None) -> list[str]:
     """Keys from a comma-separated text and from a file, one a line; `#` begins a comment.
 
     Raises:
-        SettingError: the file cannot be read, or holds no key.
+        SettingError: the file cannot be read, one of the two is given and holds no key, or a key is too short to be
+            secret.
     """
     keys = [key.strip() for key in text.split(",") if key.strip()]
-    if path is None:
-        return keys
+    if text and not keys:
+        raise SettingError("CHURN_API_KEYS", text, "keys separated by commas, or nothing at all")
+    _check_length("CHURN_API_KEYS", keys)
+    return keys if path is None else keys + _in_file(path)
+
+
+def _check_length(setting: str, keys: Iterable[str]) -> None:
+    if any(len(key) < SHORTEST_KEY for key in keys):
+        raise SettingError(setting, "…", f"keys of at least {SHORTEST_KEY} characters")
+
+
+def _in_file(path: Path) -> list[str]:
     try:
         lines = [line.split("#")[0].strip() for line in path.read_text().splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError("CHURN_API_KEYS_FILE", str(path), "a file that can be read") from error
-    if not any(lines):
+    keys = [line for line in lines if line]
+    if not keys:
         raise SettingError("CHURN_API_KEYS_FILE", str(path), "a file with a key on a line")
-    return keys + [line for line in lines if line]
+    _check_length("CHURN_API_KEYS_FILE", keys)
+    return keys
 
 
 def _given(headers: Mapping[bytes, bytes]) -> bytes:

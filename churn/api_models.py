@@ -12,6 +12,9 @@ MAXIMUM_PREDICT: Final = 10_000
 MAXIMUM_EXPLAIN: Final = 1_000
 DEFAULT_TOP_K: Final = 5
 
+Content = bytes | bytearray
+"""The body of a request."""
+
 
 class Strict(BaseModel):
     """Refuses fields that it does not know."""
@@ -130,12 +133,16 @@ class ErrorResponse(BaseModel):
 
 @dataclass
 class RequestError(ChurnError):
-    """A request that is refused: HTTP status, what is wrong, and where. `allow` names the right method of a 405."""
+    """A request that is refused: HTTP status, what is wrong, and where.
+
+    `allow` names the right method of a 405; `close` ends the connection.
+    """
 
     status: int
     error: str
     detail: list[Problem] = field(default_factory=list)
     allow: str = ""
+    close: bool = False
 
     def __str__(self) -> str:
         return f"{self.status} {self.error}"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from churn.api_keys import ApiKeys
-from churn.api_models import Problem, RequestError
+from churn.api_models import Content, Problem, RequestError
 
 MAXIMUM_BODY: Final = 32 * 1024 * 1024
 MAXIMUM_IN_FLIGHT: Final = 64
@@ -35,7 +35,6 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = Iterable[tuple[bytes, bytes]]
 
-Content = bytes | bytearray
 Answer = Callable[[Content, str], Awaitable[bytes]]
 """A body and a request id to the JSON of the answer; raises `RequestError`."""
 
@@ -51,9 +50,11 @@ class Page:
     content_type: bytes
 
 
-_BENTOML_PATHS: Final = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/schema.json"})
+_VIEWER: Final = frozenset({"/static_content/swagger-ui.css", "/static_content/swagger-ui-bundle.js"})
+_BENTOML_PATHS: Final = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/schema.json", *_VIEWER})
+"""Exactly these, for BentoML counts every path that it sees."""
+
 _PROTECTED: Final = frozenset({"/schema.json"})
-_BENTOML_FOLDER: Final = "/static_content/"
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _JSON_TYPE: Final = re.compile(rb"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?", re.IGNORECASE)
 
@@ -69,8 +70,8 @@ class Limits:
 
     Attributes:
         body: bytes of one request.
-        in_flight: requests to the two APIs at a time, in this worker.
-        held: bytes of their bodies at a time, beyond the first piece of each (64 KB at most).
+        in_flight: requests to the two APIs worked on at a time, in this worker.
+        held: bytes at a time of bodies that come in several pieces, and so of all large ones.
         body_seconds: how long a caller may take to send a body.
     """
 
@@ -148,7 +149,7 @@ class Boundary:
         request_id = request_id_of(headers)
         refusal: RequestError | None = None
         try:
-            if _is_bentoml(path):
+            if path in _BENTOML_PATHS:
                 if self._protect_all or path in _PROTECTED:
                     self._keys.check(headers)
                 status = 200
@@ -169,7 +170,7 @@ class Boundary:
             refusal, status = refused.with_traceback(None), refused.status
             await _respond(send, refused.status, refused.body(), request_id, _refusal_headers(refused))
         finally:
-            if not _is_bentoml(path) or refusal is not None:
+            if path not in _BENTOML_PATHS or refusal is not None:
                 known = path if path in self._answers or path in self._pages else "other"
                 self._record(known, status, time.perf_counter() - started, request_id, refusal)
 
@@ -205,38 +206,33 @@ class Boundary:
     ) -> bytes:
         if method != "POST":
             raise _wrong_method(method, "POST")
-        if self._in_flight >= self._limits.in_flight:
-            raise RequestError(429, "too many requests at a time", [Problem(loc=[], msg="try again in a second")])
-        self._in_flight += 1
-        self._crowd(1)
+        self._check_room()
+        _check_headers(headers)
         body = _Body(self._held, self._limits.body)
         try:
-            _check_headers(headers)
-            return await answer(await self._read(body, headers, receive), request_id)
+            content = await self._in_time(body.read(headers, receive))
+            self._check_room()
+            self._in_flight += 1
+            self._crowd(1)
+            try:
+                return await answer(content, request_id)
+            finally:
+                self._in_flight -= 1
+                self._crowd(-1)
         finally:
             body.release()
-            self._in_flight -= 1
-            self._crowd(-1)
 
-    async def _read(self, body: "_Body", headers: dict[bytes, bytes], receive: Receive) -> Content:
-        limit = self._limits.body
-        if int(headers.get(b"content-length", b"0")) > limit:
-            if headers.get(b"expect", b"").lower() != b"100-continue":
-                await _discard(receive)
-            raise _too_large(limit)
-        message = await receive()
-        if not message.get("more_body"):
-            return bytes(message.get("body", b""))
+    def _check_room(self) -> None:
+        if self._in_flight >= self._limits.in_flight:
+            raise RequestError(429, "too many requests at a time", [Problem(loc=[], msg="try again in a second")])
+
+    async def _in_time(self, reading: Awaitable[Content]) -> Content:
         try:
             async with asyncio.timeout(self._limits.body_seconds):
-                return await body.joined(message, receive)
+                return await reading
         except TimeoutError:
             waited = Problem(loc=[], msg=f"the body did not arrive within {self._limits.body_seconds:g} seconds")
             raise RequestError(408, "the body is too slow", [waited]) from None
-
-
-def _is_bentoml(path: str) -> bool:
-    return path in _BENTOML_PATHS or path.startswith(_BENTOML_FOLDER)
 
 
 def _wrong_method(found: str, expected: str) -> RequestError:
@@ -245,34 +241,43 @@ def _wrong_method(found: str, expected: str) -> RequestError:
 
 
 class _Body:
-    """A body that comes in pieces."""
+    """A body, which may come in pieces. Who has not sent all of it yet takes memory from others, and nothing else."""
 
     def __init__(self, held: _Held, limit: int) -> None:
         self._all = held
         self._limit = limit
         self._mine = 0
 
-    async def joined(self, message: Message, receive: Receive) -> bytearray:
-        """Its pieces from the first on, put together.
+    async def read(self, headers: dict[bytes, bytes], receive: Receive) -> Content:
+        """The whole body.
 
         Raises:
             RequestError: 413 too large, 429 no room for it beside the others, 400 it ended early.
         """
-        whole = bytearray(message.get("body", b""))
-        while message.get("more_body"):
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise RequestError(400, "the body ended early")
-            piece = message.get("body", b"")
+        if int(headers.get(b"content-length", b"0")) > self._limit:
+            if headers.get(b"expect", b"").lower() != b"100-continue":
+                await _discard(receive)
+            raise _too_large(self._limit)
+        message = await receive()
+        if message.get("more_body"):
+            return await self._joined(message, receive)
+        return bytes(_piece(message))
+
+    async def _joined(self, message: Message, receive: Receive) -> bytearray:
+        whole = bytearray()
+        while True:
+            piece, more = _piece(message), message.get("more_body")
             if len(whole) + len(piece) > self._limit:
                 whole.clear()
                 self.release()
-                if message.get("more_body"):
+                if more:
                     await _discard(receive)
                 raise _too_large(self._limit)
             self._take(len(piece))
             whole += piece
-        return whole
+            if not more:
+                return whole
+            message = await receive()
 
     def _take(self, size: int) -> None:
         self._all.take(size)
@@ -282,6 +287,17 @@ class _Body:
         """Make room for others."""
         self._all.give_back(self._mine)
         self._mine = 0
+
+
+def _piece(message: Message) -> bytes:
+    """A piece of a body.
+
+    Raises:
+        RequestError: 400, the caller has hung up.
+    """
+    if message["type"] == "http.disconnect":
+        raise RequestError(400, "the body ended early")
+    return bytes(message.get("body", b""))
 
 
 async def _discard(receive: Receive) -> None:
@@ -303,6 +319,9 @@ def _too_large(limit: int) -> RequestError:
 
 
 def _check_headers(headers: dict[bytes, bytes]) -> None:
+    if b"upgrade" in headers:  # after it the server takes the body for another request
+        found = Problem(loc=["upgrade"], msg="only HTTP/1.1 is spoken here; set the client to it, without upgrades")
+        raise RequestError(400, "an upgrade is not possible", [found], close=True)
     if not _JSON_TYPE.fullmatch(headers.get(b"content-type", b"")):
         found = Problem(loc=["content-type"], msg="expected application/json in UTF-8")
         raise RequestError(415, "wrong content type", [found])
@@ -327,6 +346,8 @@ _REFUSAL_HEADERS: Final[dict[int, Headers]] = {
 
 
 def _refusal_headers(refused: RequestError) -> Headers:
+    if refused.close:
+        return ((b"connection", b"close"),)
     if refused.allow:
         return ((b"allow", refused.allow.encode()),)
     return _REFUSAL_HEADERS.get(refused.status, ())

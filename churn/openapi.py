@@ -64,6 +64,12 @@ _APIS: Final = (
     ),
 )
 
+_KEY_SCHEMES: Final = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+"""Either of them opens the APIs."""
+
 _PLAIN: Final = {
     "/livez": "Answers 200 while the process is alive.",
     "/readyz": "Answers 200 when the model is loaded and requests are taken.",
@@ -71,8 +77,11 @@ _PLAIN: Final = {
 }
 
 
-def document(model: str) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of the service with this model."""
+def document(model: str, *, keyed: bool = False) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of the service with this model, and whether its APIs want a key."""
+    paths = {api.path: _operation(api, keyed=keyed) for api in _APIS} | {
+        path: _plain(text) for path, text in _PLAIN.items()
+    }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -81,8 +90,8 @@ def document(model: str) -> dict[str, Any]:
             "description": f"Predicts and explains the churn of a music-streaming service's customers. Model {model}.",
         },
         "servers": [{"url": "."}],
-        "paths": {api.path: _operation(api) for api in _APIS} | {path: _plain(text) for path, text in _PLAIN.items()},
-        "components": {"schemas": _schemas()},
+        "paths": paths,
+        "components": {"schemas": _schemas()} | ({"securitySchemes": _KEY_SCHEMES} if keyed else {}),
     }
 
 
@@ -93,7 +102,7 @@ def _schemas() -> dict[str, Any]:
     return schemas
 
 
-def _operation(api: _Api) -> dict[str, Any]:
+def _operation(api: _Api, *, keyed: bool) -> dict[str, Any]:
     body = _json(api.asked, "Customers with their features.") | {"required": True}
     body["content"]["application/json"]["example"] = EXAMPLES[api.path]
     refusals = {status: _json(ErrorResponse, reason) for status, reason in _REFUSALS.items()}
@@ -105,6 +114,7 @@ def _operation(api: _Api) -> dict[str, Any]:
             "requestBody": body,
             "responses": {"200": _json(api.answered, "In the order asked.")} | refusals,
         }
+        | ({"security": [{name: []} for name in _KEY_SCHEMES]} if keyed else {})
     }
 
 
@@ -117,9 +127,9 @@ def _json(model: type[BaseModel], description: str) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-def json_page(model: str) -> bytes:
+def json_page(model: str, *, keyed: bool) -> bytes:
     """The document as JSON."""
-    return orjson.dumps(document(model))
+    return orjson.dumps(document(model, keyed=keyed))
 
 
 HTML_PAGE: Final = b"""<!DOCTYPE html>

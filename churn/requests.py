@@ -6,7 +6,7 @@ Pydantic look at the rows, and names what is wrong. A test holds that both accep
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set, Sized
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, chain, islice
@@ -21,12 +21,14 @@ from churn.api_models import (
     DEFAULT_TOP_K,
     MAXIMUM_EXPLAIN,
     MAXIMUM_PREDICT,
+    Content,
     ExplainRequest,
+    PredictRequest,
     Problem,
     RequestError,
     Strict,
 )
-from churn.contract import BY_NAME, CATEGORICAL, MAXIMUM_CATEGORY_LENGTH, NAMES, NUMERIC, Customer, Feature
+from churn.contract import BY_NAME, CATEGORICAL, MAXIMUM_CATEGORY_LENGTH, NUMERIC, Customer, Feature
 from churn.contradictions import Numbers, broken, contradictions
 from churn.moments import EPOCH
 
@@ -35,8 +37,6 @@ CLOCK_TOLERANCE: Final = timedelta(minutes=1)
 
 SHOWN_PROBLEMS: Final = 20
 """An answer lists at most this many problems; a caller who sent 10,000 bad rows needs no more."""
-
-Content = bytes | bytearray
 
 _UNCOUNTED_BYTES: Final = 1024 * 1024
 _MARKS_PER_CUSTOMER: Final = 100
@@ -56,7 +56,8 @@ _reals_of: Final = itemgetter(*_REALS)
 _categories_of: Final = itemgetter(*CATEGORICAL)
 _ids_of: Final = itemgetter("customer_id")
 _moments_of: Final = itemgetter("as_of")
-_FIELDS: Final = 2 + len(NAMES)
+_CUSTOMER: Final = Customer.model_fields.keys()
+_FIELDS: Final = len(_CUSTOMER)
 _CATEGORIES: Final = tuple(BY_NAME[name] for name in CATEGORICAL)
 _COUNT_TYPES: Final = frozenset({int})  # NumPy would take a boolean for a number
 _REAL_TYPES: Final = frozenset({int, float, type(None)})
@@ -88,6 +89,19 @@ class Batch:
     def __len__(self) -> int:
         return len(self.customer_ids)
 
+    @classmethod
+    def joined(cls, batches: Sequence["Batch"]) -> "Batch":
+        """The customers of several batches, or of none."""
+        if len(batches) == 1:
+            return batches[0]
+        return cls(
+            [one for batch in batches for one in batch.customer_ids],
+            [one for batch in batches for one in batch.as_of],
+            np.concatenate([np.empty((0, len(NUMERIC))), *(batch.numbers for batch in batches)]),
+            [one for batch in batches for one in batch.categories],
+            [one for batch in batches for one in batch.features],
+        )
+
     def keys(self) -> list[tuple[str, str]]:
         """What must not come twice in a request: customer and moment."""
         return list(zip(self.customer_ids, self.as_of, strict=True))
@@ -114,43 +128,55 @@ def parse_predict(body: Content, now: datetime) -> Batch:
     return _batch(_predict_rows(body), now)
 
 
-def parse_together(bodies: Sequence[Content], now: datetime) -> tuple[Batch, list[slice]]:
-    """Validate the bodies of several `predict` requests at once; as `parse_predict` for one.
+def parse_together(bodies: Sequence[Content], now: datetime) -> tuple[Batch, list[slice | RequestError]]:
+    """Validate the bodies of several `predict` requests at once; each is judged as `parse_predict` judges it.
 
     Returns:
-        The customers of all of them, and which of them each request asked about.
-
-    Raises:
-        RequestError: one of the requests is not valid. Only where it is the only one does the error name row and
-            field.
+        The customers of all valid requests, and for each request which of them are its own, or why it is refused.
     """
-    if len(bodies) == 1:
-        batch = parse_predict(bodies[0], now)
-        return batch, [slice(0, len(batch))]
-    asked = [_predict_rows(body) for body in bodies]
-    together = _by_columns(list(chain.from_iterable(asked)), _Moments(now))
-    if together is None or broken(together.numbers).any():
-        raise _one_of_several()
-    ends = list(accumulate(map(len, asked)))
-    spans = list(map(slice, [0, *ends], ends))
-    keys = together.keys()
-    if any(len(set(keys[span])) < span.stop - span.start for span in spans):
-        raise _one_of_several()
-    return together, spans
+    valid = _all_valid(bodies, now) if len(bodies) > 1 else None
+    return valid or _joined([_judged(body, now) for body in bodies])
 
 
-def _one_of_several() -> RequestError:
-    return RequestError(400, "one of several requests is not valid; ask each alone")
+def _all_valid(bodies: Sequence[Content], now: datetime) -> tuple[Batch, list[slice | RequestError]] | None:
+    """As `parse_together`, or None when a request is not valid, whichever it is."""
+    try:
+        asked = [_predict_rows(body) for body in bodies]
+    except RequestError:
+        return None
+    batch = _by_columns(list(chain.from_iterable(asked)), _Moments(now))
+    if batch is None or broken(batch.numbers).any():
+        return None
+    spans, keys = _spans(asked), batch.keys()
+    return None if any(len(set(keys[span])) < len(keys[span]) for span in spans) else (batch, [*spans])
+
+
+def _judged(body: Content, now: datetime) -> Batch | RequestError:
+    try:
+        return parse_predict(body, now)
+    except RequestError as refused:
+        return refused.with_traceback(None)  # it would keep the body
+
+
+def _joined(judged: Sequence[Batch | RequestError]) -> tuple[Batch, list[slice | RequestError]]:
+    valid = [one for one in judged if isinstance(one, Batch)]
+    spans = iter(_spans(valid))
+    return Batch.joined(valid), [next(spans) if isinstance(one, Batch) else one for one in judged]
+
+
+def _spans(parts: Sequence[Sized]) -> list[slice]:
+    ends = list(accumulate(map(len, parts)))
+    return list(map(slice, [0, *ends], ends))
 
 
 def _predict_rows(body: Content) -> list[Any]:
-    rows: list[Any] = _envelope(body, _PREDICT, MAXIMUM_PREDICT).customers
+    rows: list[Any] = _envelope(body, _PREDICT, PredictRequest.model_fields.keys(), MAXIMUM_PREDICT).customers
     return rows
 
 
 def parse_explain(body: Content, now: datetime) -> tuple[Batch, ExplainOptions]:
     """Validate the body of an `explain` request; as `parse_predict`."""
-    envelope = _envelope(body, _EXPLAIN, MAXIMUM_EXPLAIN)
+    envelope = _envelope(body, _EXPLAIN, ExplainRequest.model_fields.keys(), MAXIMUM_EXPLAIN)
     return _batch(envelope.customers, now), ExplainOptions(envelope.top_k, envelope.what_would_help)
 
 
@@ -169,7 +195,7 @@ _EXPLAIN: Final = TypeAdapter(_ExplainEnvelope)
 _ROWS: Final = TypeAdapter(list[Customer])
 
 
-def _envelope(body: Content, adapter: TypeAdapter[Any], limit: int) -> Any:
+def _envelope(body: Content, adapter: TypeAdapter[Any], fields: Set[str], limit: int) -> Any:
     if len(body) > _UNCOUNTED_BYTES:
         _check_count(body, limit)
     raw = _json(body)
@@ -177,10 +203,18 @@ def _envelope(body: Content, adapter: TypeAdapter[Any], limit: int) -> Any:
     if isinstance(asked, list) and len(asked) > limit:
         found = Problem(loc=["customers"], msg=f"{len(asked)} customers; send at most {limit} at once")
         raise RequestError(413, "too many customers", [found])
+    if isinstance(raw, dict) and not raw.keys() <= fields:
+        raise _refusal(_unknown(raw, fields, []))
     try:
         return adapter.validate_python(raw)
     except ValidationError as error:
-        raise _refusal(list(_problems(error)), complete=True) from None
+        raise _refusal(list(_problems(error))) from None
+
+
+def _unknown(found: dict[str, Any], fields: Set[str], where: list[str | int]) -> list[Problem]:
+    """The fields that there are not, not many more than are shown: a body may have a million of them."""
+    names = islice((name for name in found if name not in fields), SHOWN_PROBLEMS + 1)
+    return [Problem.because("unknown_field", [*where, _short(name)], _MESSAGES["extra_forbidden"]) for name in names]
 
 
 def _check_count(body: Content, limit: int) -> None:
@@ -206,7 +240,7 @@ def _batch(rows: list[Any], now: datetime) -> Batch:
         raise _named(rows, moments)
     problems = list(islice(chain(_duplicates(batch), _contradictions(batch)), SHOWN_PROBLEMS + 1))
     if problems:
-        raise _refusal(problems, complete=len(problems) <= SHOWN_PROBLEMS)
+        raise _refusal(problems)
     return batch
 
 
@@ -321,14 +355,28 @@ def _named(rows: list[Any], moments: _Moments) -> RequestError:
     problems: list[Problem] = []
     for start in range(0, len(rows), _CHUNK):
         chunk = rows[start : start + _CHUNK]
+        problems += _unknown_in(chunk, start)
         try:
-            _ROWS.validate_python(chunk)
+            _ROWS.validate_python([_known(row) for row in chunk])
         except ValidationError as error:
             problems += _problems(error, first_row=start)
         problems += _moment_problems(chunk, start, moments)
         if len(problems) > SHOWN_PROBLEMS:
-            return _refusal(problems, complete=start + _CHUNK >= len(rows))
-    return _refusal(problems, complete=True)
+            break
+    return _refusal(problems)
+
+
+def _unknown_in(rows: list[Any], first_row: int) -> Iterator[Problem]:
+    for number, row in enumerate(rows, start=first_row):
+        if isinstance(row, dict) and not row.keys() <= _CUSTOMER:
+            yield from _unknown(row, _CUSTOMER, ["customers", number])
+
+
+def _known(row: Any) -> Any:
+    """A row without the fields that there are not: Pydantic would make an error of each, however many there are."""
+    if isinstance(row, dict) and not row.keys() <= _CUSTOMER:
+        return {name: row[name] for name in _CUSTOMER if name in row}
+    return row
 
 
 def _moment_problems(rows: list[Any], first_row: int, moments: _Moments) -> Iterator[Problem]:
@@ -340,11 +388,12 @@ def _moment_problems(rows: list[Any], first_row: int, moments: _Moments) -> Iter
                 yield Problem.because("wrong_moment", ["customers", number, "as_of"], str(error))
 
 
-def _refusal(problems: list[Problem], *, complete: bool) -> RequestError:
-    count = f"{len(problems)}" if complete else f"more than {SHOWN_PROBLEMS}"
-    plural = "" if complete and len(problems) == 1 else "s"
-    shown = f", the first {SHOWN_PROBLEMS} are listed" if len(problems) > SHOWN_PROBLEMS else ""
-    return RequestError(400, f"{count} problem{plural} in the request{shown}", problems[:SHOWN_PROBLEMS])
+def _refusal(problems: list[Problem]) -> RequestError:
+    if len(problems) <= SHOWN_PROBLEMS:
+        plural = "" if len(problems) == 1 else "s"
+        return RequestError(400, f"{len(problems)} problem{plural} in the request", problems)
+    listed = f"more than {SHOWN_PROBLEMS} problems in the request, the first {SHOWN_PROBLEMS} are listed"
+    return RequestError(400, listed, problems[:SHOWN_PROBLEMS])
 
 
 def _problems(error: ValidationError, first_row: int | None = None) -> Iterator[Problem]:
@@ -373,6 +422,7 @@ _MESSAGES: Final = {
     "extra_forbidden": "there is no such field",
     "model_type": "expected an object",
     "too_short": "empty; send at least one customer",
+    "list_type": "expected a list of customers",
 }
 """Instead of Pydantic's words, which name our classes."""
 

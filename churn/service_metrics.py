@@ -4,12 +4,10 @@ In a worker of BentoML the values of all workers add up in `/metrics`.
 """
 
 from collections import Counter as Tally
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
 from prometheus_client import Counter, Gauge, Histogram
 
 from churn.api_models import RequestError
@@ -27,9 +25,12 @@ PREDICTIONS: Final = Counter("churn_predictions", "Customers scored, by API and 
 BATCH_SIZE: Final = Histogram(
     "churn_batch_size", "Customers in a request.", ["api"], buckets=(1, 2, 5, 10, 50, 100, 500, 1000, 5000, 10_000)
 )
+TOGETHER: Final = Histogram(
+    "churn_requests_together", "Requests to `/predict` that were scored in one go.", buckets=(1, 2, 4, 8, 16, 32, 64)
+)
 PROBABILITY: Final = Counter("churn_probability", "Customers scored, by probability from `bin` to 0.1 above.", ["bin"])
 REFUSED_FIELDS: Final = Counter(
-    "churn_refused_fields", "Problems found in refused requests, by field and reason.", ["field", "reason"]
+    "churn_refused_fields", "Problems that answers to wrong requests list, by field and reason.", ["field", "reason"]
 )
 LOG_FAILURES: Final = Counter("churn_log_failures", "Requests refused because they could not be logged.")
 MODEL: Final = Gauge(
@@ -40,13 +41,16 @@ MODEL: Final = Gauge(
 )
 
 METRICS: Final = (
-    *(REQUESTS, SECONDS, IN_FLIGHT, PREDICTIONS, BATCH_SIZE, PROBABILITY),
+    *(REQUESTS, SECONDS, IN_FLIGHT, PREDICTIONS, BATCH_SIZE, TOGETHER, PROBABILITY),
     *(REFUSED_FIELDS, LOG_FAILURES, MODEL),
 )
 
 OTHER: Final = "other"
 _NOT_LOGGED: Final = 503
 """The status of a request that could not be logged, and of no other."""
+
+_INVALID: Final = frozenset({400, 413, 415})
+"""What is wrong with these is their content; with others it is who asks, when, and for what."""
 
 _FIELDS: Final = frozenset({"customer_id", "as_of", "customers", "top_k", "what_would_help", *NAMES})
 _BINS: Final = [PROBABILITY.labels(f"{index / 10:.1f}") for index in range(10)]
@@ -68,24 +72,26 @@ def _seconds(path: str) -> Histogram:
     return SECONDS.labels(path)
 
 
-def count_predictions(api: str, sizes: Iterable[int], probability: NDArray[np.float64], flagged: int) -> None:
-    """What requests of these sizes were answered, all their customers together."""
+def count_predictions(api: str, probabilities: Sequence[Sequence[float]], flagged: int) -> None:
+    """What requests were answered: the probabilities of each one's customers, and how many of all were flagged."""
     batch_size = BATCH_SIZE.labels(api)
-    for size in sizes:
-        batch_size.observe(size)
+    for one in probabilities:
+        batch_size.observe(len(one))
+    bins = Tally(min(int(10 * probability), 9) for one in probabilities for probability in one)
+    for index, count in bins.items():
+        _BINS[index].inc(count)
     if flagged:
         PREDICTIONS.labels(api, "true").inc(flagged)
-    if flagged < len(probability):
-        PREDICTIONS.labels(api, "false").inc(len(probability) - flagged)
-    bins = np.minimum((probability * 10).astype(np.int64), 9)
-    for index, count in Tally(bins.tolist()).items():
-        _BINS[index].inc(count)
+    if flagged < bins.total():
+        PREDICTIONS.labels(api, "false").inc(bins.total() - flagged)
 
 
 def count_refusal(refusal: RequestError) -> None:
-    """What one request was refused for; unknown field names are counted as one."""
+    """What a request was refused for, as far as its body is to blame; unknown field names are counted as one."""
     if refusal.status == _NOT_LOGGED:
         LOG_FAILURES.inc()
+    if refusal.status not in _INVALID:
+        return
     for problem in refusal.detail:
         last = problem.loc[-1] if problem.loc else OTHER
         field = last if isinstance(last, str) and last in _FIELDS else OTHER

@@ -22,9 +22,9 @@ from _bentoml_sdk import Service  # type: ignore[import-untyped]  # what bentoml
 
 from churn import service_metrics as metrics
 from churn.api_keys import ApiKeys
-from churn.api_models import Prediction, PredictResponse, RequestError
+from churn.api_models import Content, Prediction, PredictResponse, RequestError
 from churn.contract import Customer
-from churn.http_boundary import Answer, Boundary, Content, Limits, Message, Receive, Scope, Send, request_id_of
+from churn.http_boundary import Answer, Boundary, Limits, Message, Receive, Scope, Send, request_id_of
 from churn.micro_batches import Asked, MicroBatcher
 from churn.requests import parse_together
 from churn.scoring import Encoder
@@ -103,16 +103,20 @@ class Parsed:
     """Validates, and answers a constant."""
 
     def __init__(self) -> None:
-        ANSWERS[PATH] = MicroBatcher(self._answer).ask
+        ANSWERS[PATH] = MicroBatcher(self._checked, self._answers).ask
 
     @bentoml.api
     async def predict(self, customers: list[Customer]) -> PredictResponse:
         return _constants(customers)
 
     @staticmethod
-    def _answer(asked: Sequence[Asked]) -> list[bytes]:
+    def _checked(asked: Sequence[Asked]) -> list[Sequence[str] | Exception]:
         batch, spans = parse_together([one.body for one in asked], datetime.now(UTC))
-        return [_constant_json(batch.customer_ids[span]) for span in spans]
+        return [batch.customer_ids[span] if isinstance(span, slice) else span for span in spans]
+
+    @staticmethod
+    def _answers(checked: Sequence[Sequence[str]]) -> list[bytes]:
+        return list(map(_constant_json, checked))
 
 
 def _constant_json(customer_ids: Sequence[str]) -> bytes:

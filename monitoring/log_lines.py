@@ -137,7 +137,7 @@ def stage_answers(
     def run(files: Sequence[_Readable]) -> None:
         connection.execute(
             f"""CREATE TABLE answers AS SELECT filename, request_id, "row", model, customer_id,
-                {_milliseconds("as_of")} AS as_of, churn_probability, will_churn
+                {_milliseconds("as_of")} AS as_of, {_milliseconds('"time"')} AS time, churn_probability, will_churn
                 FROM ({_lines(files, _HEAD | {"features": "JSON"})})
                 WHERE {_reason(*weeks)} = 'predictions' AND json_type(features) = 'OBJECT'"""  # noqa: S608  # names are quoted
         )
@@ -149,11 +149,14 @@ def stage_answers(
     _read(run, paths, spool)
 
 
-_SAME_LINE: Final = 'filename = ? AND request_id = ? AND "row" = ?'
+_SAME_LINE: Final = (
+    'filename = ? AND request_id = ? AND "row" = ? AND time IS NOT DISTINCT FROM epoch_ms(TRY_CAST(? AS TIMESTAMP))'
+)
+"""A request sent again may bear the same id, but at another time."""
 
 
 def _line_key(file: "_Readable", line: LogLine) -> list[str | int]:
-    return [str(file.path), line["request_id"], line["row"]]
+    return [str(file.path), line["request_id"], line["row"], line["time"]]
 
 
 def _staging(files: Sequence["_Readable"], week: Week) -> str:

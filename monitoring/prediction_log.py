@@ -38,8 +38,8 @@ Api = Literal["predict", "explain"]
 class LogLine(TypedDict):
     """One line. What `predict` and `explain` were asked, and what they answered.
 
-    `row` is the customer's place in the request; `(request_id, row)` is unique.
-    `features` holds the values as they came, null included.
+    `row` is the customer's place in the request. Who sends a request again under the same
+    `request_id` is answered again, and logged again. `features` holds the values as they came, null included.
     """
 
     schema: int
@@ -85,6 +85,7 @@ class PredictionLog:
         fsync: wait for the disk; without it an acknowledged line survives the death of
             the process, but not a power loss.
         clock: the time, UTC.
+        warn: told what is wrong but keeps nobody from being answered.
     """
 
     def __init__(
@@ -95,12 +96,14 @@ class PredictionLog:
         retention_days: int | None = None,
         fsync: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.folder = folder
         self._model = model
         self._retention_days = retention_days
         self._fsync = fsync
         self._clock = clock
+        self._warn = warn
         self._instance = f"{_host()}_{os.getpid()}_{time.time_ns()}"
         self._number = 0
         self._lock = threading.Lock()
@@ -182,7 +185,13 @@ class PredictionLog:
         oldest = today - timedelta(days=self._retention_days)
         for path in files(self.folder):
             if day_of(path) < oldest:
-                path.unlink(missing_ok=True)
+                self._delete(path)
+
+    def _delete(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            self._warn(f"a day of the prediction log is too old and cannot be deleted: {path}: {error.strerror}")
 
     def _explained(self, error: OSError) -> PredictionLogError:
         return PredictionLogError(
@@ -198,16 +207,24 @@ class _File:
     path: Path
     day: date
     _descriptor: int = field(init=False)
+    _inode: int = field(init=False)
     _size: int = field(init=False, default=0)
     _torn: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._descriptor = os.open(self.path, flags, 0o600)
+        self._inode = os.fstat(self._descriptor).st_ino
 
     def usable(self, day: date) -> bool:
-        """Whether the next line belongs here: same day, not torn, and not deleted meanwhile."""
-        return day == self.day and not self._torn and os.fstat(self._descriptor).st_nlink > 0
+        """Whether the next line belongs here: same day, not torn, and neither deleted nor moved meanwhile."""
+        return day == self.day and not self._torn and self._is_there()
+
+    def _is_there(self) -> bool:
+        try:
+            return os.stat(self.path).st_ino == self._inode  # noqa: PTH116  # at every append, and pathlib is slower
+        except OSError:
+            return False
 
     def append(self, block: bytes, *, fsync: bool) -> None:
         try:

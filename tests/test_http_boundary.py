@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from churn.api_keys import ApiKeys
-from churn.api_models import ErrorResponse, Problem, RequestError
-from churn.http_boundary import Boundary, Content, Limits, Page
+from churn.api_models import Content, ErrorResponse, Problem, RequestError
+from churn.http_boundary import Boundary, Limits, Page
 
 JSON = (b"content-type", b"application/json")
 
@@ -116,13 +116,14 @@ def test_a_large_body_without_a_declared_length_is_refused() -> None:
     assert called(boundary(body=1600), pieces=[b"x" * 400] * 4).status == 200
 
 
-def test_a_body_that_does_not_arrive_is_given_up() -> None:
+@pytest.mark.parametrize("arrived", [[], [b"{"], [b"{", b'"']])
+def test_a_body_that_does_not_arrive_is_given_up(arrived: list[bytes]) -> None:
     async def stalled() -> Answered:
         answered = Answered()
-        first = [{"type": "http.request", "body": b"{", "more_body": True}]
+        first = [{"type": "http.request", "body": piece, "more_body": True} for piece in arrived]
 
         async def receive() -> Any:
-            return first.pop() if first else await asyncio.Event().wait()
+            return first.pop(0) if first else await asyncio.Event().wait()
 
         async def send(message: Any) -> None:
             answered.status = message.get("status", answered.status)
@@ -136,10 +137,57 @@ def test_a_body_that_does_not_arrive_is_given_up() -> None:
     assert (answered.status, problems(answered).error) == (408, "the body is too slow")
 
 
+def test_an_upgrade_is_refused_and_the_connection_closed() -> None:
+    answered = called(boundary(), headers=[JSON, (b"upgrade", b"h2c"), (b"connection", b"Upgrade, HTTP2-Settings")])
+    assert (answered.status, answered.headers[b"connection"], answered.read) == (400, b"close", 0)
+    assert "HTTP/1.1" in problems(answered).detail[0].msg
+
+
+def test_who_hangs_up_before_the_body_has_sent_none() -> None:
+    asked: list[Content] = []
+
+    async def keep(body: Content, _: str) -> bytes:
+        asked.append(body)
+        return b"{}"
+
+    async def hang_up() -> int:
+        statuses: list[int] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            statuses.append(message.get("status", 0))
+
+        scope = {"type": "http", "path": "/predict", "method": "POST", "headers": [JSON]}
+        await boundary(keep)(scope, receive, send)
+        return statuses[0]
+
+    assert (asyncio.run(hang_up()), asked) == (400, [])
+
+
+def test_who_has_not_sent_the_body_yet_keeps_nobody_from_being_answered() -> None:
+    async def scenario() -> list[int]:
+        app, hold = boundary(in_flight=1), asyncio.Event()
+        waiting = [asyncio.create_task(call(app, hold=hold, pieces=pieces)) for pieces in ([b"{}"], [b"{", b"}"])]
+        await asyncio.sleep(0)
+        other = await call(app)
+        hold.set()
+        return [other.status, *(answered.status for answered in await asyncio.gather(*waiting))]
+
+    assert asyncio.run(scenario()) == [200, 200, 200]
+
+
 def test_more_requests_than_allowed_at_a_time_are_told_to_come_back() -> None:
     async def scenario() -> tuple[list[int], bytes, int]:
-        app, hold = boundary(in_flight=2), asyncio.Event()
-        first = [asyncio.create_task(call(app, hold=hold)) for _ in range(2)]
+        hold = asyncio.Event()
+
+        async def wait(_: Content, __: str) -> bytes:
+            await hold.wait()
+            return b"{}"
+
+        app = boundary(wait, in_flight=2)
+        first = [asyncio.create_task(call(app)) for _ in range(2)]
         await asyncio.sleep(0)
         third = await call(app)
         hold.set()
@@ -250,6 +298,7 @@ def test_a_failing_service_is_not_hidden_and_frees_its_place() -> None:
         ("POST", "/predict/", 404, None),
         ("GET", "/metrics", 299, None),
         ("GET", "/static_content/swagger-ui.css", 299, None),
+        ("GET", "/static_content/random-1", 404, None),
     ],
 )
 def test_paths_and_methods(method: str, path: str, status: int, allow: bytes | None) -> None:

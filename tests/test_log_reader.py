@@ -176,6 +176,15 @@ def test_every_line_is_counted_by_what_it_is(folder: Path) -> None:
     assert total([first, second]).lines == 14
 
 
+def test_a_last_line_without_its_end_takes_no_earlier_line_of_the_same_request_id_with_it(folder: Path) -> None:
+    earlier = line(time="2018-11-02T08:00:00.000Z")
+    write(
+        folder, lines(earlier, line(customer_id="2", row=1), line(time="2018-11-02T09:30:00.000Z")).removesuffix(b"\n")
+    )
+    with read_week(folder) as week:
+        assert (week.counts[0].predictions, week.counts[0].partial) == (2, 1)
+
+
 def test_a_last_line_without_its_end_was_not_acknowledged_and_does_not_count(folder: Path) -> None:
     write(folder, lines(line(), line(customer_id="2", row=1)).removesuffix(b"\n"))
     with read_week(folder) as week:

@@ -126,6 +126,14 @@ def test_a_clock_that_goes_back_over_midnight_loses_nothing(folder: Path) -> Non
     assert sorted(logged(folder)) == ["1", "2", "3"]
 
 
+def test_a_folder_moved_at_run_time_is_made_again(folder: Path) -> None:
+    log = PredictionLog(folder, "m", clock=Clock())
+    append(log, "1")
+    moved = folder.rename(folder.parent / "moved")
+    append(log, "2")
+    assert (logged(moved), logged(folder)) == (["1"], ["2"])
+
+
 def test_a_folder_deleted_at_run_time_is_made_again(folder: Path) -> None:
     log = PredictionLog(folder, "m", clock=Clock())
     append(log, "1")
@@ -217,6 +225,17 @@ def test_retention_deletes_old_days_at_start_and_when_the_day_changes(folder: Pa
     (folder / "2001-01-01_notes.txt").write_text("not ours")
     PredictionLog(folder, "m", clock=clock, retention_days=2).check()
     assert [path.name for path in folder.iterdir()] == ["2001-01-01_notes.txt"]
+
+
+def test_a_day_that_cannot_be_deleted_is_told_and_keeps_nobody_from_being_answered(folder: Path) -> None:
+    old = folder / "2018-10-01_host_1_1_1.jsonl"
+    old.mkdir(parents=True)
+    said: list[str] = []
+    log = PredictionLog(folder, "m", clock=Clock(), retention_days=2, warn=said.append)
+    log.check()
+    append(log, "1")
+    assert (old.is_dir(), len(said)) == (True, 2)
+    assert str(old) in said[0]
 
 
 def test_without_retention_nothing_is_deleted(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -52,6 +53,7 @@ def test_requests_together_are_what_each_is_alone() -> None:
     together, spans = parse_together(bodies, NOW)
     assert spans == [slice(0, 2), slice(2, 3), slice(3, 4)]
     for content, span in zip(bodies, spans, strict=True):
+        assert isinstance(span, slice)
         alone = parse_predict(content, NOW)
         assert together.customer_ids[span] == alone.customer_ids
         assert together.as_of[span] == alone.as_of
@@ -60,31 +62,39 @@ def test_requests_together_are_what_each_is_alone() -> None:
         assert np.array_equal(together.numbers[span], alone.numbers, equal_nan=True)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        b"{",
-        body(),
-        body(customer(songs_7d=-1)),
-        body(customer(level="gold")),
-        body(customer(sessions_28d=281)),
-        body(customer(), customer()),
-        body(customer(), threshold=0.5),
-        body(customer(as_of="2018-11-03T00:00:00Z")),
-        body(*[None] * (MAXIMUM_PREDICT + 1)),
-    ],
-)
+WRONG = [
+    b"{",
+    body(),
+    body(customer(songs_7d=-1)),
+    body(customer(level="gold")),
+    body(customer(sessions_28d=281)),
+    body(customer(), customer()),
+    body(customer(), threshold=0.5),
+    body(customer(as_of="2018-11-03T00:00:00Z")),
+    body(*[None] * (MAXIMUM_PREDICT + 1)),
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_together_with_a_wrong_request_none_is_taken_and_alone_its_error_names_what_is_wrong(
-    wrong: bytes, place: int
-) -> None:
-    bodies = [body(customer()), body(customer(customer_id="31"))]
+def test_a_wrong_request_among_others_is_refused_as_if_it_were_alone_and_they_are_not(wrong: bytes, place: int) -> None:
+    bodies = [body(customer(), customer(customer_id="31")), body(customer(customer_id="32"))]
     bodies.insert(place, wrong)
-    with pytest.raises(RequestError):
-        parse_together(bodies, NOW)
-    with pytest.raises(RequestError) as alone:
-        parse_together([wrong], NOW)
-    assert (alone.value.status, alone.value.body()) == (refusal(wrong).status, refusal(wrong).body())
+    together, outcomes = parse_together(bodies, NOW)
+    refused = outcomes.pop(place)
+    assert isinstance(refused, RequestError)
+    assert (refused.status, refused.body()) == (refusal(wrong).status, refusal(wrong).body())
+    assert outcomes == [slice(0, 2), slice(2, 3)]
+    assert together.customer_ids == ["30", "31", "32"]
+    assert together.numbers.shape == (3, len(NUMERIC))
+
+
+def test_of_wrong_requests_alone_nothing_is_taken() -> None:
+    together, outcomes = parse_together(WRONG, NOW)
+    assert len(together) == 0
+    assert [outcome.body() for outcome in outcomes if isinstance(outcome, RequestError)] == [
+        refusal(wrong).body() for wrong in WRONG
+    ]
 
 
 def test_explain_has_its_options_and_their_defaults() -> None:
@@ -205,6 +215,28 @@ def test_a_body_that_would_take_many_times_its_size_is_refused_unparsed(monkeypa
     with pytest.raises(RequestError) as refused:
         requests.parse_explain(content, NOW)
     assert (refused.value.status, refused.value.error) == (413, "too many values")
+
+
+@pytest.mark.parametrize("place", ["request", "customer"])
+def test_a_million_unknown_fields_take_no_more_to_refuse_than_to_read(place: str) -> None:
+    names = {f"{number}": 0 for number in range(90_000)}
+    content = (
+        json.dumps({"customers": [customer()]} | names) if place == "request" else body(customer() | names).decode()
+    )
+    with patch.object(requests, "_problems", side_effect=AssertionError("Pydantic was asked")):
+        refused = refusal(content.encode())
+    assert refused.error.startswith(f"more than {SHOWN_PROBLEMS} problems")
+    assert [problem.loc[-1] for problem in refused.detail] == [f"{number}" for number in range(SHOWN_PROBLEMS)]
+    assert {problem.msg for problem in refused.detail} == {"there is no such field"}
+
+
+def test_an_unknown_field_hides_no_other_problem() -> None:
+    refused = refusal(body(customer(songs_7d=-1, songs_7days=1), customer(customer_id="31", as_of="yesterday")))
+    assert [problem.loc for problem in refused.detail] == [
+        ["customers", 0, "songs_7days"],
+        ["customers", 0, "songs_7d"],
+        ["customers", 1, "as_of"],
+    ]
 
 
 def test_commas_in_texts_are_no_values() -> None:

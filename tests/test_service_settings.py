@@ -37,6 +37,7 @@ def test_an_empty_variable_means_the_default_and_no_days_means_for_ever() -> Non
         ("CHURN_MAX_IN_FLIGHT", "many"),
         ("CHURN_REQUEST_LOG", "some"),
         ("CHURN_API_KEYS", "short"),
+        ("CHURN_API_KEYS", " , "),
         ("CHURN_API_KEYS_FILE", "/nowhere/keys"),
     ],
 )
@@ -53,9 +54,10 @@ def test_keys_come_from_the_environment_and_from_a_file(tmp_path: Path) -> None:
     ).api_keys
     for key in (b"first-key-0123456789", b"second-key-0123456789", b"file-key-0123456789"):
         keys.check({b"x-api-key": key})
-    path.write_text("# nothing yet\n")
-    with pytest.raises(SettingError, match="with a key"):
-        ServiceSettings.read({"CHURN_API_KEYS_FILE": str(path)})
+    for content, said in (("# nothing yet\n", "with a key"), ("sesame\n", "CHURN_API_KEYS_FILE='…': expected keys of")):
+        path.write_text(content)
+        with pytest.raises(SettingError, match=said):
+            ServiceSettings.read({"CHURN_API_KEYS_FILE": str(path)})
 
 
 def test_a_short_key_is_not_shown() -> None:

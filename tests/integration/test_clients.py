@@ -12,7 +12,8 @@ import pytest
 
 from churn.api_models import PredictResponse
 from churn.contract import example_customer
-from tests.integration.serving import PROJECT, Served
+from tests.conftest import ChampionModel
+from tests.integration.serving import PROJECT, Served, serving
 
 pytestmark = pytest.mark.integration
 
@@ -32,13 +33,34 @@ def test_curl(service: Served, tmp_path: Path) -> None:
     assert [given.customer_id for given in answer.predictions] == ["30", "31"]
 
 
-@pytest.mark.parametrize("code", PYTHON, ids=["httpx", "bentoml"])
-def test_python(service: Served, capsys: pytest.CaptureFixture[str], code: str) -> None:
+def run(code: str, url: str, **names: Any) -> None:
     assert SHOWN in code
-    exec(compile(code.replace(SHOWN, service.url), "docs/api.md", "exec"), {"customers": CUSTOMERS})
+    exec(compile(code.replace(SHOWN, url), "docs/api.md", "exec"), {"customers": CUSTOMERS, **names})
+
+
+@pytest.mark.parametrize("code", PYTHON[:2], ids=["httpx", "bentoml"])
+def test_python(service: Served, capsys: pytest.CaptureFixture[str], code: str) -> None:
+    run(code, service.url)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [line[0] for line in lines] == ["30", "31"]
     assert all(0 < float(line[1]) < 1 and line[2] in {"True", "False"} for line in lines)
+
+
+def test_python_with_a_key(champion: ChampionModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = "a-key-of-the-shop-1"
+    with serving(champion.environment | {"CHURN_API_KEYS": key}, tmp_path) as served:
+        for code in PYTHON[2:]:
+            run(code, served.url, key=key)
+            lines = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+            assert [line[0] for line in lines] == ["30", "31"]
+            assert all(0 < float(line[1]) < 1 and "customers who stay" in line[2] for line in lines)
+        document = httpx.get(f"{served.url}/docs.json", headers={"x-api-key": key}).json()
+    assert document["paths"]["/predict"]["post"]["security"] == [{"bearer": []}, {"header": []}]
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "header"}
+
+
+def test_all_examples_are_run() -> None:
+    assert len(PYTHON) == 4
 
 
 def test_the_httpx_example_comes_back_after_a_429_and_gives_up_in_the_end() -> None:

@@ -1,9 +1,11 @@
 """The service as a backend team meets it: a real `bentoml serve` process, over HTTP."""
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -131,18 +133,30 @@ def test_requests_at_the_same_moment_get_each_its_own_answer_and_its_own_lines(
     for number in range(0, len(asked), 5):
         asked[number] = [*asked[number], rows[0] | {"customer_id": "x", "songs_7d": -1}]
 
-    async def post() -> list[httpx.Response]:
-        async with httpx.AsyncClient(base_url=served.url, timeout=60) as caller:
-            return await asyncio.gather(
-                *(
+    async def post(worker: int) -> list[httpx.Response]:
+        async with contextlib.AsyncExitStack() as stack:
+            callers = [
+                await stack.enter_async_context(httpx.AsyncClient(base_url=served.url, timeout=60, verify=False))
+                for _ in asked
+            ]
+            for caller in callers:
+                await caller.get("/livez")  # connected
+            os.kill(worker, signal.SIGSTOP)  # what is sent meanwhile is there when it goes on
+            posts = [
+                asyncio.create_task(
                     caller.post("/predict", json={"customers": some}, headers={"x-request-id": f"r{number}"})
-                    for number, some in enumerate(asked)
                 )
-            )
+                for number, (caller, some) in enumerate(zip(callers, asked, strict=True))
+            ]
+            await asyncio.sleep(1)
+            os.kill(worker, signal.SIGCONT)
+            return await asyncio.gather(*posts)
 
     with serving(champion.environment | {"CHURN_LOG_FSYNC": fsync}, tmp_path) as served:
-        answers = asyncio.run(post())
+        answers = asyncio.run(post(served.workers()[0]))
         lines = logged(served)
+        batches = series(httpx.get(f"{served.url}/metrics").text, "churn_requests_together_count")
+    assert 0 < batches < len(asked)
     scorer, _, score = expected(champion, rows)
     probability = dict(zip((row["customer_id"] for row in rows), scorer.probability(score).tolist(), strict=True))
     for number, (some, answer) in enumerate(zip(asked, answers, strict=True)):
@@ -233,24 +247,30 @@ def test_what_operators_look_at_is_there(client: httpx.Client, path: str) -> Non
     assert client.get(path).status_code == 200
 
 
-def test_metrics_count_what_was_answered_and_random_paths_make_no_series(client: httpx.Client) -> None:
-    def value(series: str) -> float:
-        found = [line for line in client.get("/metrics").text.splitlines() if line.startswith(series + " ")]
-        return float(found[0].split()[-1]) if found else 0.0
+def series(metrics: str, name: str) -> float:
+    """The value of one series; 0 when there is none."""
+    found = [line for line in metrics.splitlines() if line.startswith(f"{name} ")]
+    return float(found[0].split()[-1]) if found else 0.0
 
-    series = {
+
+def test_metrics_count_what_was_answered_and_random_paths_make_no_series(client: httpx.Client) -> None:
+    def value(name: str) -> float:
+        return series(client.get("/metrics").text, name)
+
+    expected = {
         'churn_requests_total{path="/predict",status="200"}': 1,
         'churn_batch_size_sum{api="predict"}': 7,
         'churn_refused_fields_total{field="songs_7d",reason="out_of_range"}': 1,
         'churn_refused_fields_total{field="other",reason="unknown_field"}': 1,
         'churn_requests_total{path="other",status="404"}': 20,
     }
-    before = {name: value(name) for name in series}
+    before = {name: value(name) for name in expected}
     client.post("/predict", json={"customers": customers(7)})
     client.post("/predict", json={"customers": [example_customer() | {"songs_7d": -1, "x" * 50: 1}]})
-    for number in range(20):
+    for number in range(10):
         client.get(f"/random-{number}")
-    assert {name: value(name) - before[name] for name in series} == series
+        client.get(f"/static_content/random-{number}")
+    assert {name: value(name) - before[name] for name in expected} == expected
     text = client.get("/metrics").text
     assert "random-" not in text
     assert "churn_model_created_timestamp_seconds{" in text
@@ -260,9 +280,7 @@ def test_a_second_service_on_the_machine_leaves_the_metrics_of_the_first_alone(
     service: Served, client: httpx.Client, champion: ChampionModel, tmp_path: Path
 ) -> None:
     def answered(url: str) -> float:
-        series = 'churn_requests_total{path="/predict",status="200"} '
-        lines = httpx.get(f"{url}/metrics").text.splitlines()
-        return sum(float(line.removeprefix(series)) for line in lines if line.startswith(series))
+        return series(httpx.get(f"{url}/metrics").text, 'churn_requests_total{path="/predict",status="200"}')
 
     client.post("/predict", json={"customers": customers(1)})
     before = answered(service.url)

@@ -1,10 +1,12 @@
 """What is acknowledged stays: killed workers, a full disk, a folder that vanishes, all under load."""
 
 import contextlib
+import json
 import os
 import resource
 import shutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +34,7 @@ class Load:
     acknowledged: set[str] = field(default_factory=set)
     failures: list[str] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
+    callers: list[threading.Thread] = field(default_factory=list)
 
     def run(self, caller: int) -> None:
         number = 0
@@ -49,6 +52,11 @@ class Load:
             else:
                 self.failures.append(answer.text)
 
+    def stop(self) -> None:
+        self.stopped.set()
+        for caller in self.callers:
+            caller.join()
+
     def reaches(self, count: int) -> None:
         wait_until(lambda: len(self.acknowledged) >= count, f"{count} acknowledged customers")
 
@@ -63,15 +71,13 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 @contextlib.contextmanager
 def load(url: str) -> Iterator[Load]:
     running = Load(url)
-    callers = [threading.Thread(target=running.run, args=(number,)) for number in range(THREADS)]
-    for caller in callers:
+    running.callers = [threading.Thread(target=running.run, args=(number,)) for number in range(THREADS)]
+    for caller in running.callers:
         caller.start()
     try:
         yield running
     finally:
-        running.stopped.set()
-        for caller in callers:
-            caller.join()
+        running.stop()
 
 
 def contents(folder: Path) -> list[Contents]:
@@ -99,6 +105,8 @@ def test_a_worker_killed_under_load_loses_nothing_and_is_replaced(champion: Cham
         for _ in range(3):
             os.kill(served.workers()[0], signal.SIGKILL)
             running.reaches(len(running.acknowledged) + 100)
+        running.stop()
+        assert "churn_requests_in_flight 0.0" in httpx.get(f"{served.url}/metrics").text.splitlines()
     assert running.failures == []
     assert_nothing_lost(running, served.log)
 
@@ -164,16 +172,25 @@ def test_a_folder_that_vanishes_is_made_again_and_one_in_the_way_answers_503(
 
 
 def test_sigterm_answers_what_is_in_flight(champion: ChampionModel, tmp_path: Path) -> None:
+    body = json.dumps({"customers": [example_customer("half")]}).encode()
+    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     with serving(champion.environment, tmp_path) as served:
-        many = {"customers": [example_customer(str(number)) for number in range(10_000)]}
-        answers: list[httpx.Response] = []
-        caller = threading.Thread(
-            target=lambda: answers.append(httpx.post(f"{served.url}/predict", json=many, timeout=60))
-        )
-        caller.start()
-        wait_until(lambda: bool(answers) or bool(files(served.log)), "the request to be worked on")
-        status = served.stop()
-        caller.join()
-        assert status == 0
-        assert [answer.status_code for answer in answers] == [httpx.codes.OK]
-        assert len(logged(served.log)) == 10_000
+        with socket.create_connection(("127.0.0.1", httpx.URL(served.url).port), timeout=60) as caller:
+            caller.sendall(head.encode() + body[:100])
+            time.sleep(0.5)  # until it is read
+            served.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: not listening(served.url), "the service to take no more connections")
+            caller.sendall(body[100:])
+            answer = caller.recv(65_536)
+        assert served.process.wait(PATIENCE) == 0
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b'"customer_id":"half"' in answer
+    assert logged(served.log) == ["half"]
+
+
+def listening(url: str) -> bool:
+    try:
+        httpx.get(f"{url}/livez", timeout=5)
+    except httpx.TransportError:
+        return False
+    return True
