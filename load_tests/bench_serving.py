@@ -24,7 +24,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -45,9 +45,14 @@ MEMORY: Final = 4 * 1024**3
 OPEN_LOOP_SHARE: Final = 0.5
 """The open loop asks at this share of what the floor answers in the closed loop."""
 
+FLOOR_OF_100_SERVED: Final = 0.7
+FLOOR_OF_100_LARGE: Final = 0.55
+"""What share of the floor's requests of a hundred customers is to be reached."""
+
 SERVICE_NAME: Final = "service"
 FLOOR: Final = "floor"
 UNLOGGED: Final = "service without log"
+USUAL: Final = "usual BentoML"
 PREDECESSOR: Final = "predecessor"
 
 
@@ -65,7 +70,7 @@ RIVALS: Final = {
     UNLOGGED: Rival((*BENTOML, "load_tests.unlogged:Churn"), "this service, prediction log cut out"),
     FLOOR: Rival((*BENTOML, "load_tests.rivals:Floor"), "(b) BentoML API, same models, settings and boundary, empty"),
     "parsed": Rival((*BENTOML, "load_tests.rivals:Parsed"), "same boundary and checks, below BentoML's API, empty"),
-    "usual BentoML": Rival((*BENTOML, "load_tests.rivals:Usual"), "(c) batchable API, pickled forest, defaults"),
+    USUAL: Rival((*BENTOML, "load_tests.rivals:Usual"), "(c) batchable API, pickled forest, defaults"),
     PREDECESSOR: Rival(
         ("uvicorn", "load_tests.predecessor:app", "--log-level", "error"),
         "(d) FastAPI, pandas, one-row scikit-learn on all processors",
@@ -97,6 +102,7 @@ class Results:
     ready: dict[str, float] = field(default_factory=dict)
     rounds: dict[Job, list[Measured]] = field(default_factory=dict)
     open_loop_per_second: float = 0.0
+    floor_of_100: float = FLOOR_OF_100_LARGE
 
     def ratios(self, one: Job, other: Job, figure: Callable[[Measured], float]) -> list[float]:
         """Round by round."""
@@ -146,6 +152,7 @@ def _bench(name: str, store: Mapping[str, str], folder: Path, arguments: argpars
     forest = _output(["load_tests.models", *made, "--rivals", str(rivals)], store)
     environment = {**store, "RIVAL_FOREST": str(rivals), "CHURN_REQUEST_LOG": "none"}
     results = Results({"name": name} | json.loads(forest))
+    results.floor_of_100 = FLOOR_OF_100_LARGE if store else FLOOR_OF_100_SERVED
     with ExitStack() as stack:
         urls = {}
         for rival, how in RIVALS.items():
@@ -224,6 +231,46 @@ def table(results: Results) -> Iterator[str]:
     )
     starts = ", ".join(f"{seconds:.1f} s {RIVALS[rival].what}" for rival, seconds in results.ready.items())
     yield f"\nReady after: {starts}."
+    yield from _target_lines(targets(results))
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a median is to reach."""
+
+    what: str
+    found: float
+    bound: float
+    at_most: bool = False
+
+    @property
+    def reached(self) -> bool:
+        return self.found <= self.bound if self.at_most else self.found >= self.bound
+
+
+def targets(results: Results) -> list[Target]:
+    """The service over its rivals: what it is to reach, and what it does."""
+
+    def over(rival: str, customers: int) -> float:
+        one, other = (Job(name, "/predict", customers) for name in (SERVICE_NAME, rival))
+        return statistics.median(results.ratios(one, other, _per_second))
+
+    return [
+        Target("floor, 1 customer", over(FLOOR, 1), 0.85),
+        Target("floor, 100 customers", over(FLOOR, 100), results.floor_of_100),
+        Target("usual BentoML, 1 customer", over(USUAL, 1), 5),
+        Target("predecessor, 1 customer", over(PREDECESSOR, 1), 100),
+        Target("p99 over the floor's", statistics.median(results.ratios(OPEN[0], OPEN[1], _p99)), 1.5, at_most=True),
+        Target("cost of the log", statistics.median(1 - ratio for ratio in _log_ratios(results)), 0.15, at_most=True),
+    ]
+
+
+def _target_lines(several: list[Target]) -> Iterator[str]:
+    yield "\n| target | asked | found | |"
+    yield "|---|--:|--:|---|"
+    for one in several:
+        sign = "≤" if one.at_most else "≥"
+        yield f"| {one.what} | {sign} {one.bound:g} | {one.found:.2f} | {'reached' if one.reached else 'MISSED'} |"
 
 
 def _label(job: Job) -> str:
@@ -266,6 +313,7 @@ def _reported(results: Results) -> dict[str, Any]:
         **results.forest,
         "ready_seconds": results.ready,
         "open_loop_per_second": results.open_loop_per_second,
+        "targets": [asdict(one) | {"reached": one.reached} for one in targets(results)],
         "log_cost": [1 - ratio for ratio in _log_ratios(results)],
         "measurements": [
             {

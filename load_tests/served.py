@@ -41,8 +41,7 @@ class Served:
 
     def workers(self) -> list[int]:
         """Process ids of the workers."""
-        listed = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False)
-        return [int(line) for line in listed.stdout.split()]
+        return _children(self.process.pid)
 
 
 @contextlib.contextmanager
@@ -74,6 +73,11 @@ def served(
         _stop(process)
 
 
+def _children(process: int) -> list[int]:
+    listed = subprocess.run(["pgrep", "-P", str(process)], capture_output=True, text=True, check=False)
+    return [int(line) for line in listed.stdout.split()]
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -96,6 +100,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        for each in (*_children(process.pid), process.pid):  # BentoML gives each worker a process group of its own
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(each, signal.SIGKILL)
         process.wait()
