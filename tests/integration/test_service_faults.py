@@ -181,7 +181,7 @@ def test_sigterm_answers_what_is_in_flight(champion: ChampionModel, tmp_path: Pa
             served.process.send_signal(signal.SIGTERM)
             wait_until(lambda: not listening(served.url), "the service to take no more connections")
             caller.sendall(body[100:])
-            answer = caller.recv(65_536)
+            answer = b"".join(iter(lambda: caller.recv(65_536), b""))
         assert served.process.wait(PATIENCE) == 0
     assert answer.startswith(b"HTTP/1.1 200")
     assert b'"customer_id":"half"' in answer
