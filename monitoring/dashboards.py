@@ -239,8 +239,8 @@ PREDICTIONS: Final = Page(
                     "Customers in a request",
                     "lines",
                     "short",
-                    "Mean, by API. A hundred in one request cost a few times what one costs. Beside it, how many requests "
-                    "to predict came at the same moment and were scored together.",
+                    "Mean, by API. A hundred in one request cost a few times what one costs. Beside it, how many "
+                    "requests to predict came at the same moment and were scored together.",
                     (
                         Query(
                             'sum by (api) (rate(churn_batch_size_sum{job="churn-service"}[$__rate_interval]))'

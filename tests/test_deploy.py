@@ -484,7 +484,10 @@ def test_the_arithmetic_of_the_page_follows_from_the_manifests_and_its_own_figur
         if found["kind"] == "HorizontalPodAutoscaler"
     ]
     assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (3, 40)
-    assert f"{round(40 * 49_100 * 0.7, -4):,.0f} customers a second" in page
+    measured = re.search(r"that is ([\d,]+) customers a second", page)
+    assert measured
+    one = int(measured[1].replace(",", ""))
+    assert f"{round(40 * one * 0.7, -4):,.0f} customers a second (40 × {one:,} × 0.7)" in page
 
 
 def test_the_scheduled_report_is_of_the_week_that_is_over_and_is_not_tried_again_when_it_is_there() -> None:
