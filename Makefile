@@ -54,14 +54,14 @@ $(DEMO): requirements/demo.txt | $(BIN)/uv
 	@if [ ! -e $(DEV) ]; then \
 	  echo "installing what the demo needs"; \
 	  VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --require-hashes -r $<; \
-	  $(RUN) -m churn.native.build; \
+	  $(RUN) -m churn.model.native.build; \
 	fi
 	@touch $@
 
-$(DEV): requirements/dev.txt churn/native/treeshap.c churn/native/libraries.json | $(BIN)/uv
+$(DEV): requirements/dev.txt churn/model/native/treeshap.c churn/model/native/libraries.json | $(BIN)/uv
 	@echo "installing all groups"
 	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --require-hashes -r $<
-	@$(RUN) -m churn.native.build
+	@$(RUN) -m churn.model.native.build
 	@touch $@ $(DEMO)
 
 .PHONY: install
@@ -108,7 +108,7 @@ all: featurize find_best_model train ## featurize, compare model families, train
 
 .PHONY: evaluate
 evaluate: $(DEV) $(if $(and $(if $(EVENTS),,1),$(wildcard $(DATA)/training.parquet)),,train) ## report the evaluation (PROTOCOL=whole-history puts the published protocol beside it)
-	$(RUN) -m training.evaluation_report --data $(DATA) --out $(REPORTS)/evaluation $(if $(TRUTH),--truth $(TRUTH))
+	$(RUN) -m training.evaluate --data $(DATA) --out $(REPORTS)/evaluation $(if $(TRUTH),--truth $(TRUTH))
 
 .PHONY: mlflow
 mlflow: $(DEV) ## open the MLflow pages of the runs
@@ -145,7 +145,7 @@ monitor-ui: $(DEMO) ## show the weeks in Evidently's own pages on MONITOR_PORT, 
 
 .PHONY: dashboards
 dashboards: $(DEV) ## write the Grafana dashboards that deploy/ provisions
-	$(RUN) -m monitoring.dashboards
+	$(RUN) -m monitoring.grafana.dashboards
 
 .PHONY: report-schedule
 report-schedule: $(DEV) ## make the report every Monday by Prefect's clock, until interrupted (CHURN_REPORT_SCHEDULE=weekly|daily|cron)

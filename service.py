@@ -17,9 +17,16 @@ from _bentoml_sdk import Service  # type: ignore[import-untyped]  # what bentoml
 from bentoml.exceptions import BentoMLException, NotFound
 from bentoml.models import BentoModel
 
-from churn import VERSION, artifact, openapi
-from churn import service_metrics as metrics
-from churn.api_models import (
+from churn import VERSION
+from churn.contract import CONTRACT_VERSION, NAMES, Customer
+from churn.errors import ChurnError, ModelStoreError, PredictionLogError
+from churn.model import artifact
+from churn.model.counterfactual import Counterfactual, Suggestion
+from churn.model.explaining import Explainer, reasons
+from churn.model.scoring import Matrix, Scorer, Vector
+from churn.prediction_log import Answered, Api, PredictionLog
+from serving import metrics, openapi
+from serving.api import (
     DEFAULT_TOP_K,
     Content,
     ExplainRequest,
@@ -29,19 +36,13 @@ from churn.api_models import (
     Problem,
     RequestError,
 )
-from churn.contract import CONTRACT_VERSION, NAMES, Customer
-from churn.counterfactual import Counterfactual, Suggestion
-from churn.errors import ChurnError, ModelStoreError, PredictionLogError
-from churn.explaining import Explainer, reasons
-from churn.http_boundary import Answer, Boundary, Limits, Page, request_id_of
-from churn.memory import give_back
-from churn.metrics_folder import forget_dead_workers, reserve_room, use_own_folder
-from churn.micro_batches import MOST_BYTES, Asked, MicroBatcher
-from churn.requests import Batch, parse_explain, parse_together
-from churn.scoring import Matrix, Scorer, Vector
-from churn.service_log import others_in_json, tell
-from churn.service_settings import ServiceSettings
-from monitoring.prediction_log import Answered, Api, PredictionLog
+from serving.boundary import Answer, Boundary, Limits, Page, request_id_of
+from serving.memory import give_back
+from serving.metrics_folder import forget_dead_workers, reserve_room, use_own_folder
+from serving.micro_batches import MOST_BYTES, Asked, MicroBatcher
+from serving.own_log import others_in_json, tell
+from serving.requests import Batch, parse_explain, parse_together
+from serving.settings import ServiceSettings
 
 LARGE_BYTES: Final = 1024 * 1024
 """After a larger body, freed memory is given back."""

@@ -32,8 +32,8 @@ from load_tests.drift_worlds import (
 )
 from load_tests.error_rates import Rates, exact_interval, measured, populations
 from load_tests.evidently_defaults import installed_scores, scores
-from monitoring.comparison import Drawing, Gates, compare
-from monitoring.drift import decide
+from monitoring.drift.comparison import Drawing, Gates, compare
+from monitoring.drift.decision import decide
 
 log = logging.getLogger("bench-drift")
 

@@ -27,14 +27,14 @@ import shap
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
-from churn.artifact import Column, Forest, StoredModel, champion_path, load, read_champion
 from churn.command import run, say, show
 from churn.contract import NUMERIC
-from churn.counterfactual import Counterfactual
-from churn.explaining import Explainer
-from churn.scoring import Matrix, Scorer
-from churn.treeshap import TreeShap
-from training.export import forest_arrays
+from churn.model.artifact import Column, Forest, StoredModel, champion_path, load, read_champion
+from churn.model.counterfactual import Counterfactual
+from churn.model.explaining import Explainer
+from churn.model.scoring import Matrix, Scorer
+from churn.model.treeshap import TreeShap
+from training.forest.export import forest_arrays
 
 BATCH: Final = 100
 SINGLE: Final = 20

@@ -23,10 +23,10 @@ from churn.command import run, say, show
 from churn.contract import NAMES
 from churn.errors import ReportError
 from churn.moments import iso
-from monitoring.drift import CHURN_PROBABILITY, WILL_CHURN
-from monitoring.prediction_log import Answered, PredictionLog
-from monitoring.stored_models import Watched, champion_tag, watched
-from training.bodies import customers
+from churn.prediction_log import Answered, PredictionLog
+from monitoring.drift.decision import CHURN_PROBABILITY, WILL_CHURN
+from monitoring.drift.stored_models import Watched, champion_tag, watched
+from training.table.bodies import customers
 
 MONDAY: Final = datetime(2018, 11, 5, 9, tzinfo=UTC)
 DAYS: Final = 7

@@ -21,18 +21,18 @@ from typing import Final
 
 import pandas as pd
 
-from churn.events import read_events
-from churn.features import DAY_MS, features
-from churn.labels import HORIZON_DAYS
-from churn.scoring import calibrated
+from churn.activity.features import DAY_MS, features
+from churn.activity.labels import HORIZON_DAYS
+from churn.activity.reading import read_events
+from churn.model.scoring import calibrated
 from load_tests.error_rates import exact_interval
-from monitoring.column_summary import summarise_frame
-from monitoring.drift import MONITORED, DriftDecision, decide
-from monitoring.stored_models import reference_frame
-from training.dataset import training_table
-from training.fit import ForestSettings
+from monitoring.drift.column_summary import summarise_frame
+from monitoring.drift.decision import MONITORED, DriftDecision, decide
+from monitoring.drift.stored_models import reference_frame
+from training.forest.fit import ForestSettings
 from training.simulate import SimulationSettings, simulate, write_log
 from training.simulator.settings import WORLDS
+from training.table.dataset import training_table
 from training.train import Trained, TrainingSettings, train
 
 log = logging.getLogger("bench-report-alarms")

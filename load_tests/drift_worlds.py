@@ -18,8 +18,8 @@ import numpy.typing as npt
 from scipy import special
 
 from churn.contract import BY_NAME, FEATURES, Feature
-from monitoring.column_summary import ColumnSummary, Population
-from monitoring.drift import CHURN_PROBABILITY, OUTPUTS, WILL_CHURN
+from monitoring.drift.column_summary import ColumnSummary, Population
+from monitoring.drift.decision import CHURN_PROBABILITY, OUTPUTS, WILL_CHURN
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

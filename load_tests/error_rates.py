@@ -9,8 +9,8 @@ from scipy import stats
 from churn.contract import Feature
 from load_tests import evidently_defaults
 from load_tests.drift_worlds import REFERENCE_ROWS, Cell, World
-from monitoring.column_summary import Population
-from monitoring.drift import decide
+from monitoring.drift.column_summary import Population
+from monitoring.drift.decision import decide
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import distance
 
-from monitoring import two_sample
-from monitoring.column_summary import ColumnSummary, Population
+from monitoring.drift import two_sample
+from monitoring.drift.column_summary import ColumnSummary, Population
 
 THRESHOLD: Final = 0.1
 DRIFT_SHARE: Final = 0.5

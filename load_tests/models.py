@@ -15,7 +15,9 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.tree._tree import NODE_DTYPE, Tree
 
-from churn.artifact import (
+from churn.command import run, show
+from churn.contract import NAMES
+from churn.model.artifact import (
     FOREST,
     ONNX,
     REFERENCE,
@@ -28,14 +30,12 @@ from churn.artifact import (
     read_champion,
     write_champion,
 )
-from churn.command import run, show
-from churn.contract import NAMES
-from churn.metrics import LABEL
-from churn.scoring import NULL_VALUE, Matrix, Scorer
+from churn.model.scoring import NULL_VALUE, Matrix, Scorer
+from churn.quality.measures import LABEL
 from load_tests.customers import draw
-from training.fit import ForestSettings, fit
-from training.folder import parquet_bytes
-from training.store import save
+from training.forest.fit import ForestSettings, fit
+from training.model.store import save
+from training.table.folder import parquet_bytes
 from training.train import typical
 
 LARGE: Final = ForestSettings(trees=200, depth=8, leaf=5, seed=0)

@@ -20,14 +20,14 @@ import joblib  # type: ignore[import-untyped]  # what the rivals load their fore
 import orjson
 from _bentoml_sdk import Service  # type: ignore[import-untyped]  # what bentoml.service takes as service_class
 
-from churn import service_metrics as metrics
-from churn.api_keys import ApiKeys
-from churn.api_models import Content, Prediction, PredictResponse, RequestError
 from churn.contract import Customer
-from churn.http_boundary import Answer, Boundary, Limits, Message, Receive, Scope, Send, request_id_of
-from churn.micro_batches import Asked, MicroBatcher
-from churn.requests import parse_together
-from churn.scoring import Encoder
+from churn.model.scoring import Encoder
+from serving import metrics
+from serving.api import Content, Prediction, PredictResponse, RequestError
+from serving.api_keys import ApiKeys
+from serving.boundary import Answer, Boundary, Limits, Message, Receive, Scope, Send, request_id_of
+from serving.micro_batches import Asked, MicroBatcher
+from serving.requests import parse_together
 
 PATH: Final = "/predict"
 SETTINGS: Final[dict[str, Any]] = {"tracing": {"excluded_urls": ".*"}, "logging": {"access": {"enabled": False}}}

@@ -4,10 +4,10 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from churn.events import read_events
-from training.bodies import customers
-from training.dataset import newest_table
+from churn.activity.reading import read_events
 from training.simulate import SimulationSettings, simulate, write_log
+from training.table.bodies import customers
+from training.table.dataset import newest_table
 
 CUSTOMERS: Final = 300
 DAYS: Final = 35

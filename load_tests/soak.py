@@ -21,10 +21,10 @@ from typing import Final
 import orjson
 
 from churn.command import run, say, show
+from churn.prediction_log import files
 from load_tests.closed_loop import measure
 from load_tests.customers import draw
 from load_tests.served import Served, served
-from monitoring.prediction_log import files
 
 CONNECTIONS: Final = 16
 MOST_MB: Final = 300

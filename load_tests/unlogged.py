@@ -3,7 +3,7 @@
 from unittest.mock import patch
 
 import service
-from monitoring.prediction_log import PredictionLog
+from churn.prediction_log import PredictionLog
 
 
 class Unlogged(PredictionLog):

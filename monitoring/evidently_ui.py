@@ -17,10 +17,10 @@ from typing import Any, Final
 
 from churn.command import add_address, run, say, show
 from churn.errors import ReportError
-from monitoring.drift import CHURN_PROBABILITY
-from monitoring.evidently_report import snapshot_of
-from monitoring.report_folder import ReportFolder
-from monitoring.week import Week
+from monitoring.drift.decision import CHURN_PROBABILITY
+from monitoring.pages.evidently_report import snapshot_of
+from monitoring.reports.report_folder import ReportFolder
+from monitoring.reports.week import Week
 
 PROJECT: Final = "Churn: weekly reports"
 SUMMARY_FIELDS: Final = ("verdict", "severity", "model", "predictions", "customers")

@@ -18,9 +18,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
-from monitoring.channel_settings import Channels
+from monitoring.alerts.channel_settings import Channels
 from monitoring.report import Request, requested
-from monitoring.weekly_job import LAST, run_job
+from monitoring.weekly.weekly_job import LAST, run_job
 
 RETRIES: Final = 2
 RETRY_SECONDS: Final = 60.0

@@ -14,19 +14,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from churn.activity.labels import KINDS
 from churn.command import run, show
 from churn.errors import SettingError
-from churn.labels import KINDS
-from monitoring import evidently_report
-from monitoring.channel_settings import Channels
-from monitoring.late_labels import LabelSettings
-from monitoring.log_reader import MEMORY_GB
-from monitoring.prediction_log import DEFAULT_FOLDER
-from monitoring.report_folder import AT_RISK, DRIFT, INDEX, SUMMARY, ReportFolder
-from monitoring.summary import STALE_HOURS
-from monitoring.week import Week
-from monitoring.weekly import ReportSettings, make
-from monitoring.weekly_job import run_job, week_named
+from churn.prediction_log import DEFAULT_FOLDER
+from monitoring.alerts.channel_settings import Channels
+from monitoring.labels.late_labels import LabelSettings
+from monitoring.pages import evidently_report
+from monitoring.prediction_log.log_reader import MEMORY_GB
+from monitoring.reports.report_folder import AT_RISK, DRIFT, INDEX, SUMMARY, ReportFolder
+from monitoring.reports.week import Week
+from monitoring.weekly.summary import STALE_HOURS
+from monitoring.weekly.weekly import ReportSettings, make
+from monitoring.weekly.weekly_job import run_job, week_named
 
 DEFAULT_REPORTS: Final = Path("reports")
 

@@ -21,7 +21,7 @@ from typing import Final
 from churn.command import run, say
 from churn.errors import ChurnError, SettingError
 from monitoring.report import requested
-from monitoring.weekly_job import LAST, RUNNING
+from monitoring.weekly.weekly_job import LAST, RUNNING
 
 SCHEDULE: Final = "CHURN_REPORT_SCHEDULE"
 CRONS: Final = {"weekly": "0 6 * * 1", "daily": "0 6 * * *"}

@@ -8,12 +8,12 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from churn.artifact import champion_path, read_champion
 from churn.command import run, say, show
 from churn.errors import ChurnError
+from churn.model.artifact import champion_path, read_champion
 
 ROOT: Final = Path(__file__).parent.parent
-SOURCES: Final = ("bentofile.yaml", "service.py", "churn", "monitoring", "requirements", "deploy/image")
+SOURCES: Final = ("bentofile.yaml", "service.py", "churn", "serving", "requirements", "deploy/image")
 
 
 class BuildError(ChurnError):

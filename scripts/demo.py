@@ -19,9 +19,9 @@ from typing import Any, Final
 
 import httpx
 
-from churn.artifact import Champion, champion_path, load, read_champion
 from churn.command import run, say, show
 from churn.errors import ChurnError
+from churn.model.artifact import Champion, champion_path, load, read_champion
 from churn.moments import iso, week_of
 from scripts.bento import build
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Final
 
-from churn.artifact import replace_file
 from churn.command import run, show
 from churn.contract import CONTRACT_VERSION, FEATURES, Feature
+from churn.model.artifact import replace_file
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "features.md"
 

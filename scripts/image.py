@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from churn.artifact import Champion, champion_path, read_champion, replace_file
 from churn.command import run, say, show
 from churn.contract import CONTRACT_VERSION, example_customer
 from churn.errors import ChurnError
-from churn.service_settings import API_KEYS, API_KEYS_FILE, CHAMPION, LOG_DIR, SETTINGS
+from churn.model.artifact import Champion, champion_path, read_champion, replace_file
 from scripts import bento, engine, image_inventory, sbom
+from serving.settings import API_KEYS, API_KEYS_FILE, CHAMPION, LOG_DIR, SETTINGS
 
 ROOT: Final = Path(__file__).parent.parent
 NAME: Final = "churn-service"

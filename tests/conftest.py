@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from churn.artifact import Champion, StoredModel, load, write_champion
+from churn.model.artifact import Champion, StoredModel, load, write_champion
 from churn.moments import iso
-from tests import synthetic
-from training.fit import ForestSettings
-from training.store import save
+from tests.support import synthetic
+from training.forest.fit import ForestSettings
+from training.model.store import save
 from training.train import Trained, TrainingSettings, train
 
 # Before anything imports BentoML, which reads it once: no test touches the user's store.

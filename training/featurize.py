@@ -5,17 +5,17 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
+from churn.activity.labels import HORIZON_DAYS, KINDS, check
+from churn.activity.reading import EventLog, read_events, write_events
 from churn.command import run, say, show
 from churn.contract import CONTRACT_VERSION
 from churn.errors import NotEnoughDataError, SettingError
-from churn.events import EventLog, read_events, write_events
-from churn.labels import HORIZON_DAYS, KINDS, check
-from churn.metrics import LABEL
 from churn.moments import iso
-from training.bodies import bodies
-from training.dataset import fingerprint, newest_table, training_table
-from training.folder import NEWEST, TRAINING, DataFolder
+from churn.quality.measures import LABEL
 from training.simulate import SimulationSettings, simulate, write_log
+from training.table.bodies import bodies
+from training.table.dataset import fingerprint, newest_table, training_table
+from training.table.folder import NEWEST, TRAINING, DataFolder
 
 PREFERRED_LOG: Final = "customer_churn_mini.json"
 SIMULATED_LOG: Final = "simulated.json.gz"

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from churn.command import add_address, run, show
-from training.mlflow_place import check_answers, tracking_uri, without_password
+from training.tracking.place import check_answers, tracking_uri, without_password
 
 
 def main() -> None:

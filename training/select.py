@@ -13,16 +13,16 @@ import pandas as pd
 
 from churn.command import run, say, show
 from churn.errors import ChurnError, SettingError
-from churn.metrics import LABEL
-from training import leaderboard as boards
-from training.automl import ModelScores, automl_scores, thousand_rows
-from training.dataset import fingerprint
-from training.fit import ForestSettings, fit
-from training.folder import DataFolder
-from training.leaderboard import FOREST, Leaderboard, Timing
-from training.split import FOLDS, Fold, split
-from training.tracking import Run, figures_with_bounds, tracked
-from training.whole_folder import whole_folder
+from churn.quality.measures import LABEL
+from churn.whole_folder import whole_folder
+from training.forest.fit import ForestSettings, fit
+from training.selection import leaderboard as boards
+from training.selection.automl import ModelScores, automl_scores, thousand_rows
+from training.selection.leaderboard import FOREST, Leaderboard, Timing
+from training.table.dataset import fingerprint
+from training.table.folder import DataFolder
+from training.table.split import FOLDS, Fold, split
+from training.tracking.runs import Run, figures_with_bounds, tracked
 
 TIME_LIMIT: Final = 120.0
 SHORTEST, LONGEST = 30.0, 86_400.0

@@ -10,10 +10,10 @@ import pandas as pd
 from churn.command import run, say
 from churn.errors import SettingError
 from churn.moments import iso
-from training.dataset import snapshots
 from training.simulator.settings import DEFAULT_START, WORLDS, SimulationSettings
 from training.simulator.simulation import Simulation, simulate
 from training.simulator.writing import whole_or_nothing, write_log
+from training.table.dataset import snapshots
 
 __all__ = ["Simulation", "SimulationSettings", "simulate", "write_log", "write_truth"]
 

@@ -13,26 +13,26 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from churn.artifact import FOREST, ONNX, REFERENCE, Calibration, Champion, champion_path, replace_file
+from churn.code_version import code_version
 from churn.command import run, say, show
 from churn.contract import FEATURES, NAMES
 from churn.errors import SettingError
-from churn.explaining import Explainer
-from churn.intervals import cluster_weights, percentile
-from churn.metrics import LABEL
+from churn.model.artifact import FOREST, ONNX, REFERENCE, Calibration, Champion, champion_path, replace_file
+from churn.model.explaining import Explainer
+from churn.model.scoring import NULL_VALUE, calibrated
 from churn.moments import iso
-from churn.scoring import NULL_VALUE, calibrated
-from training.code_version import code_version
-from training.dataset import fingerprint
-from training.evaluate import Evaluation, cross_fitted, evaluate
-from training.fit import FittedForest, ForestSettings, Scored, calibrate, fit, scored
-from training.folder import DataFolder, parquet_bytes
-from training.model_card import card, gender_cost, write_card
-from training.policy import POLICIES, Choice, PolicySettings, check, choose, net_value
-from training.search import Forests, SearchSettings, search_forests
-from training.split import FOLDS, ORIGINS, Split, customer_folds, everything, split
-from training.store import Decision, promote, save
-from training.tracking import labels_of, record_manifest, record_model, tracked
+from churn.quality.intervals import cluster_weights, percentile
+from churn.quality.measures import LABEL
+from training.card.model_card import card, gender_cost, write_card
+from training.evaluation.evaluate import Evaluation, cross_fitted, evaluate
+from training.forest.fit import FittedForest, ForestSettings, Scored, calibrate, fit, scored
+from training.forest.policy import POLICIES, Choice, PolicySettings, check, choose, net_value
+from training.forest.search import Forests, SearchSettings, search_forests
+from training.model.store import Decision, promote, save
+from training.table.dataset import fingerprint
+from training.table.folder import DataFolder, parquet_bytes
+from training.table.split import FOLDS, ORIGINS, Split, customer_folds, everything, split
+from training.tracking.runs import labels_of, record_manifest, record_model, tracked
 
 REFERENCE_ROWS: Final = 20_000
 HELD_OUT: Final = "held_out.parquet"
@@ -90,7 +90,7 @@ class Trained:
     searched: dict[str, Any] | None
 
     def manifest(self, facts: dict[str, Any]) -> dict[str, Any]:
-        """The fields of `churn.artifact.Manifest` that training knows."""
+        """The fields of `churn.model.artifact.Manifest` that training knows."""
         return {
             "columns": self.fitted.encoder.columns,
             "null_value": NULL_VALUE,

@@ -22,16 +22,16 @@ import yaml
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from churn.artifact import load, read_champion
 from churn.contract import CONTRACT_VERSION, NAMES
-from churn.explaining import Explainer
-from churn.requests import parse_predict
-from churn.scoring import Scorer
+from churn.model.artifact import load, read_champion
+from churn.model.explaining import Explainer
+from churn.model.scoring import Scorer
 from scripts.image import HARDENED, USER, container
+from serving.requests import parse_predict
 from tests.conftest import ChampionModel
 from tests.container.local_base import Surroundings, surroundings
-from tests.integration.serving import PATIENCE, PROJECT, free_port
 from tests.integration.test_service import customers
+from tests.support.serving import PATIENCE, PROJECT, free_port
 
 pytestmark = pytest.mark.container
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.conftest import ChampionModel
-from tests.integration.serving import Served, serving
+from tests.support.serving import Served, serving
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from churn.api_models import PredictResponse
 from churn.contract import example_customer
+from serving.api import PredictResponse
 from tests.conftest import ChampionModel
-from tests.integration.serving import PROJECT, Served, serving
+from tests.support.serving import PROJECT, Served, serving
 
 pytestmark = pytest.mark.integration
 

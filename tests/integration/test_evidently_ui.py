@@ -15,16 +15,16 @@ import pandas as pd
 import pytest
 
 from churn.errors import ReportError
-from monitoring import evidently_report
-from monitoring.column_summary import summarise_frame
-from monitoring.drift import CHURN_PROBABILITY, MONITORED, DriftDecision, decide
+from monitoring.drift.column_summary import summarise_frame
+from monitoring.drift.decision import CHURN_PROBABILITY, MONITORED, DriftDecision, decide
 from monitoring.evidently_ui import PROJECT as TITLE
 from monitoring.evidently_ui import fill
-from monitoring.report_folder import SUMMARY, ReportFolder
-from monitoring.summary import to_json
-from monitoring.week import Week
-from tests.integration.serving import PATIENCE, PROJECT, free_port
+from monitoring.pages import evidently_report
+from monitoring.reports.report_folder import SUMMARY, ReportFolder
+from monitoring.reports.week import Week
+from monitoring.weekly.summary import to_json
 from tests.integration.test_report_flow import eventually
+from tests.support.serving import PATIENCE, PROJECT, free_port
 
 pytestmark = pytest.mark.integration
 

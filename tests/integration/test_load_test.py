@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.serving import PROJECT
+from tests.support.serving import PROJECT
 
 pytestmark = pytest.mark.integration
 

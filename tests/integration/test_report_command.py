@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from churn.scoring import Scorer
-from monitoring.report_folder import AT_RISK, COLUMNS, DRIFT, INDEX, MANAGER, SUMMARY
+from churn.model.scoring import Scorer
+from monitoring.reports.report_folder import AT_RISK, COLUMNS, DRIFT, INDEX, MANAGER, SUMMARY
 from tests.conftest import ChampionModel
-from tests.integration.serving import PATIENCE, PROJECT
-from tests.listeners import HttpSink, closed_port, http_sink
-from tests.predictions import log_predictions, week_of_customers
+from tests.support.listeners import HttpSink, closed_port, http_sink
+from tests.support.predictions import log_predictions, week_of_customers
+from tests.support.serving import PATIENCE, PROJECT
 
 pytestmark = pytest.mark.integration
 

@@ -17,13 +17,14 @@ import pandas as pd
 import pytest
 
 from churn.errors import PredictionLogError, ReportError
-from churn.scoring import Scorer
-from monitoring import evidently_report, report
-from monitoring.report_folder import SUMMARY
+from churn.model.scoring import Scorer
+from monitoring import report
+from monitoring.pages import evidently_report
+from monitoring.reports.report_folder import SUMMARY
 from tests.conftest import ChampionModel
-from tests.integration.serving import PATIENCE, PROJECT, free_port
-from tests.listeners import HttpSink, http_sink
-from tests.predictions import log_predictions, week_of_customers
+from tests.support.listeners import HttpSink, http_sink
+from tests.support.predictions import log_predictions, week_of_customers
+from tests.support.serving import PATIENCE, PROJECT, free_port
 
 pytestmark = pytest.mark.integration
 

@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 
 from churn import VERSION
-from churn.api_models import MAXIMUM_EXPLAIN, MAXIMUM_PREDICT, ErrorResponse, ExplainResponse, PredictResponse
-from churn.artifact import FOREST, ONNX, Champion, sha256, write_champion
 from churn.contract import CONTRACT_VERSION, NAMES, Customer, example_customer
-from churn.explaining import Explainer
-from churn.scoring import Scorer
-from monitoring.prediction_log import files, read
+from churn.model.artifact import FOREST, ONNX, Champion, sha256, write_champion
+from churn.model.explaining import Explainer
+from churn.model.scoring import Scorer
+from churn.prediction_log import files, read
+from serving.api import MAXIMUM_EXPLAIN, MAXIMUM_PREDICT, ErrorResponse, ExplainResponse, PredictResponse
 from tests.conftest import ChampionModel
-from tests.integration.serving import PROJECT, Served, refused_start, serving
-from training import bodies
+from tests.support.serving import PROJECT, Served, refused_start, serving
+from training.table import bodies
 
 pytestmark = pytest.mark.integration
 
@@ -435,11 +435,11 @@ def test_with_a_wrong_setting_it_refuses_to_start(
 def test_the_bento_holds_the_service_and_the_champion_and_serves(champion: ChampionModel, tmp_path: Path) -> None:
     bento = _built(champion)
     shipped = {str(path.relative_to(bento / "src")) for path in (bento / "src").rglob("*") if path.is_file()}
-    assert {"service.py", "champion.json", "churn/contract.py", "churn/native/libraries.json"} <= shipped
+    assert {"service.py", "champion.json", "churn/contract.py", "churn/model/native/libraries.json"} <= shipped
     assert not [name for name in shipped if name.startswith(("training/", "tests/", "scripts/"))]
     assert {name for name in shipped if name.startswith("monitoring/")} == {
         "monitoring/__init__.py",
-        "monitoring/prediction_log.py",
+        "churn/prediction_log.py",
     }
     assert "--hash=sha256:" in (bento / "env" / "python" / "requirements.txt").read_text()
     environment = {name: value for name, value in champion.environment.items() if name != "CHURN_CHAMPION"}

@@ -17,9 +17,9 @@ import httpx
 import pytest
 
 from churn.contract import example_customer
-from monitoring.prediction_log import Contents, files, read
+from churn.prediction_log import Contents, files, read
 from tests.conftest import ChampionModel
-from tests.integration.serving import PATIENCE, Served, serving
+from tests.support.serving import PATIENCE, Served, serving
 
 pytestmark = pytest.mark.integration
 

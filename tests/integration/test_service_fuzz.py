@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.serving import Served
+from tests.support.serving import Served
 
 pytestmark = pytest.mark.integration
 

@@ -15,7 +15,7 @@ from typing import Any
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
-from tests.integration.serving import PATIENCE
+from tests.support.serving import PATIENCE
 
 PROGRAM = "chromium"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import ChampionModel
-from tests.integration.serving import serving
+from tests.support.serving import serving
 from tests.system.watching import Watched, install, watching
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from monitoring import report_metrics
-from monitoring.dashboards import PAGES
-from monitoring.week import Week
+from monitoring.alerts import report_metrics
+from monitoring.grafana.dashboards import PAGES
+from monitoring.reports.week import Week
 from tests.integration.test_service import customers
 from tests.system.watching import Watched, eventually
 

@@ -8,18 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.scoring import Scorer
-from monitoring import index_page, manager_page
-from monitoring.drift import MONITORED
-from monitoring.evidently_report import Labelled
-from monitoring.report_folder import DRIFT, INDEX, MANAGER, ReportFolder
-from monitoring.week import Week
-from monitoring.weekly import ReportSettings, make
+from churn.model.scoring import Scorer
+from monitoring.drift.decision import MONITORED
+from monitoring.pages import index_page, manager_page
+from monitoring.pages.evidently_report import Labelled
+from monitoring.reports.report_folder import DRIFT, INDEX, MANAGER, ReportFolder
+from monitoring.reports.week import Week
+from monitoring.weekly.weekly import ReportSettings, make
 from tests.conftest import ChampionModel
-from tests.predictions import THURSDAY, log_predictions, week_of_customers
-from tests.summaries import drifted, paging, quiet, season, too_few, weeks
+from tests.monitoring.pages.test_evidently_report import customers, drawn, with_labels
+from tests.support.predictions import THURSDAY, log_predictions, week_of_customers
+from tests.support.summaries import drifted, paging, quiet, season, too_few, weeks
 from tests.system.browser import Page, browsing
-from tests.test_evidently_report import customers, drawn, with_labels
 
 pytestmark = pytest.mark.system
 

@@ -6,8 +6,8 @@ import subprocess
 import pytest
 import yaml
 
-from tests.integration.serving import PROJECT
 from tests.integration.test_service import customers
+from tests.support.serving import PROJECT
 from tests.system.watching import CONFIGURATION, KUBERNETES, Watched, eventually
 
 pytestmark = pytest.mark.system

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from tests.integration.serving import PATIENCE, PROJECT, Served, free_port
+from tests.support.serving import PATIENCE, PROJECT, Served, free_port
 
 CONFIGURATION = PROJECT / "deploy" / "prometheus"
 PACKAGES = {

@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from churn.activity.labels import HORIZON_DAYS, TRIGGERS
 from churn.contract import AT_RISK_DAYS
 from churn.errors import SettingError
-from churn.labels import HORIZON_DAYS, TRIGGERS
 from churn.moments import iso
 from training.simulator import pages
 from training.simulator.behaviour import FREE, PAID, STATES, Floats, Ints, chances, conditions, transition

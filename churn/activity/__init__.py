@@ -1,0 +1,1 @@
+"""The raw activity log: read into typed events, then features and labels."""

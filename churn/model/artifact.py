@@ -1,0 +1,273 @@
+"""The model as stored: write, verify, load. The only file that knows the format.
+
+A model is a folder of plain files, none of which runs code when loaded:
+
+| file | what |
+|---|---|
+| `manifest.json` | `Manifest`: contract, columns, threshold, calibration, metrics, sha256 of every other file |
+| `forest.onnx` | the forest for scoring: float64 [n, columns] -> float32 [n, 1] |
+| `forest.npz` | the forest for explaining: the arrays of `Forest` |
+| `reference.parquet` | the sample that monitoring compares with: features, score, probability, label |
+"""
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from churn.contract import CONTRACT_VERSION, NAMES
+from churn.errors import ArtifactError, ContractMismatchError, ModelStoreError
+
+FORMAT_VERSION: Final = 1
+MODEL_NAME: Final = "churn"
+MANIFEST: Final = "manifest.json"
+ONNX: Final = "forest.onnx"
+FOREST: Final = "forest.npz"
+REFERENCE: Final = "reference.parquet"
+FILES: Final = frozenset({ONNX, FOREST, REFERENCE})
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Column(_Stored):
+    """One column of the forest's matrix: a numeric feature, or one category of a categorical one."""
+
+    feature: str
+    category: str | None = None
+
+
+class Calibration(_Stored):
+    """`churn_probability = 1 / (1 + exp(-(slope * score + intercept)))`, slope > 0 (Platt 1999)."""
+
+    slope: float
+    intercept: float
+
+
+class Manifest(_Stored):
+    """What the files beside it are, and how they came to be.
+
+    `typical` holds, over the customers of the reference who stayed, the median of each
+    numeric feature and the share of each category. `importance` is each feature's share
+    of the mean absolute contribution on the reference; it sums to 1.
+    """
+
+    format_version: Literal[1] = FORMAT_VERSION
+    contract: str
+    features: tuple[str, ...]
+    columns: tuple[Column, ...]
+    null_value: float
+    threshold: float
+    policy: dict[str, Any]
+    calibration: Calibration
+    typical: dict[str, float | dict[str, float] | None]
+    importance: dict[str, float]
+    training: dict[str, Any]
+    metrics: dict[str, Any]
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Forest:
+    """All nodes of all trees, one after the other.
+
+    A row goes left where `x[column] <= threshold`. The score of a row is the mean over
+    the trees of the `value` of the leaf it reaches.
+
+    Attributes:
+        roots: int32 [trees], index of each tree's root.
+        left, right: int32 [nodes], index of the children; -1 in a leaf.
+        column: int32 [nodes], column of the matrix; -1 in a leaf.
+        threshold: float32 [nodes].
+        value: float64 [nodes], share of churners at the node, class-balanced.
+        cover: float64 [nodes], weight of the training rows at the node.
+    """
+
+    roots: NDArray[np.int32]
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+    column: NDArray[np.int32]
+    threshold: NDArray[np.float32]
+    value: NDArray[np.float64]
+    cover: NDArray[np.float64]
+
+    def to_bytes(self) -> bytes:
+        """The arrays as `.npz`; the same forest gives the same bytes."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **{field.name: getattr(self, field.name) for field in fields(self)})
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "Forest":
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A verified model. `sha256` is that of its manifest, and so of everything."""
+
+    tag: str
+    path: Path
+    manifest: Manifest
+    sha256: str
+
+    def onnx(self) -> bytes:
+        return self._verified(ONNX)
+
+    def forest(self) -> Forest:
+        return Forest.from_bytes(self._verified(FOREST))
+
+    def reference(self) -> bytes:
+        """The reference sample as Parquet."""
+        return self._verified(REFERENCE)
+
+    def _verified(self, name: str) -> bytes:
+        return _read_verified(self.tag, self.path / name, self.manifest.files[name])
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The pointer to the model in use: exact tag, and sha256 of its manifest."""
+
+    tag: str
+    sha256: str
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def write(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
+    """Write a model into an empty folder; the manifest last, so that a torn write never loads.
+
+    Args:
+        folder: exists, and is empty.
+        manifest: the fields of `Manifest`, without `files`, `contract` and `features`.
+        files: content of each of `FILES`.
+
+    Returns:
+        sha256 of the manifest.
+    """
+    if set(files) != FILES:
+        raise ArtifactError(f"a model holds {sorted(FILES)}, found {sorted(files)}")
+    complete = Manifest(
+        contract=CONTRACT_VERSION,
+        features=NAMES,
+        files={name: sha256(content) for name, content in sorted(files.items())},
+        **manifest,
+    )
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    content = complete.model_dump_json(indent=1).encode()
+    (folder / MANIFEST).write_bytes(content)
+    return sha256(content)
+
+
+def load(folder: Path, tag: str, expected_sha256: str | None = None) -> StoredModel:
+    """Read a model and verify it: hash of the manifest, of every file, and the contract.
+
+    Raises:
+        ModelStoreError: there is no model at `folder`.
+        ArtifactError: a file is missing or altered, or the format is not ours.
+        ContractMismatchError: the model was made for another feature contract.
+    """
+    try:
+        content = (folder / MANIFEST).read_bytes()
+    except OSError as error:
+        raise ModelStoreError(f"{tag}: no {MANIFEST} in {folder} ({error.strerror}); run `make train`") from error
+    found = sha256(content)
+    if expected_sha256 is not None and found != expected_sha256:
+        raise ArtifactError(
+            f"{tag}: {MANIFEST} was altered: sha256 {found[:12]}…, the pointer says {expected_sha256[:12]}…; "
+            "retrain, or point to a model that is intact"
+        )
+    model = StoredModel(tag, folder, _parse_manifest(tag, content), found)
+    for name, digest in model.manifest.files.items():
+        _read_verified(tag, folder / name, digest)
+    return model
+
+
+def _parse_manifest(tag: str, content: bytes) -> Manifest:
+    try:
+        raw = json.loads(content)
+        version, contract = raw["format_version"], raw["contract"]
+        names = set(raw["features"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{tag}: {MANIFEST} is not a model manifest ({error})") from error
+    if version != FORMAT_VERSION:
+        raise ArtifactError(f"{tag}: format {version}, this code reads {FORMAT_VERSION}; retrain")
+    if contract != CONTRACT_VERSION:
+        raise ContractMismatchError(tag, set(NAMES) - names, names - set(NAMES), contract, CONTRACT_VERSION)
+    try:
+        manifest = Manifest.model_validate_json(content)
+    except ValidationError as error:
+        raise ArtifactError(f"{tag}: {MANIFEST}: {error}") from error
+    if set(manifest.files) != FILES:
+        raise ArtifactError(f"{tag}: {MANIFEST} lists {sorted(manifest.files)}, expected {sorted(FILES)}")
+    return manifest
+
+
+def _read_verified(tag: str, path: Path, expected: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{tag}: {path.name} cannot be read ({error.strerror}); retrain or restore it") from error
+    found = sha256(content)
+    if found != expected:
+        raise ArtifactError(
+            f"{tag}: {path.name} was altered: sha256 {found[:12]}…, the manifest says {expected[:12]}…; "
+            "retrain or restore it"
+        )
+    return content
+
+
+def champion_path() -> Path:
+    """Where the champion pointer is: `CHURN_CHAMPION`, or `champion.json` beside `service.py`."""
+    return Path(os.environ.get("CHURN_CHAMPION") or Path(__file__).parent.parent.parent / "champion.json")
+
+
+def read_champion(path: Path) -> Champion:
+    """Read the pointer.
+
+    Raises:
+        ModelStoreError: there is none, or it is not one.
+    """
+    try:
+        raw = json.loads(path.read_text())
+        return Champion(str(raw["tag"]), str(raw["sha256"]))
+    except FileNotFoundError as error:
+        raise ModelStoreError(f"no champion: {path} does not exist; run `make train`") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelStoreError(f"{path} is not a champion pointer ({error}); run `make train PROMOTE=1`") from error
+
+
+def write_champion(path: Path, champion: Champion) -> None:
+    """Replace the pointer in one step: a reader sees the old or the new one, never half."""
+    replace_file(path, (json.dumps({"tag": champion.tag, "sha256": champion.sha256}, indent=1) + "\n").encode())
+
+
+def replace_file(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Write to a temporary name in the same folder, then rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,1 @@
+"""Whether the served customers differ from those of the training reference."""

@@ -1,0 +1,84 @@
+"""The models whose predictions are watched: from the BentoML store, verified, with their reference."""
+
+import io
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from churn.activity.labels import Definition
+from churn.errors import ModelStoreError
+from churn.model.artifact import StoredModel, champion_path, load, read_champion
+from monitoring.drift.column_summary import Population, rounding_step, summarise_frame
+from monitoring.drift.decision import CHURN_PROBABILITY, MONITORED, WILL_CHURN
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A model, and what its predictions are compared with.
+
+    `reference` has one row per customer: the columns of `monitoring.drift.decision.MONITORED`, with
+    out-of-fold probabilities, and `churned`.
+    """
+
+    model: StoredModel
+    reference: pd.DataFrame
+
+    @cached_property
+    def population(self) -> Population:
+        return summarise_frame(self.reference, MONITORED)
+
+    @cached_property
+    def rounded(self) -> Population:
+        """The same with numbers rounded as the log's are."""
+        columns = {name: column.rounded(rounding_step(column)) for name, column in self.population.columns.items()}
+        return Population(self.population.rows, columns)
+
+    @property
+    def definition(self) -> Definition:
+        """Of churn: what the model was trained to foresee, and how far ahead."""
+        training = self.model.manifest.training
+        return Definition(training["label"], training["horizon_days"])
+
+    @property
+    def reference_as_of(self) -> str:
+        """The moment the reference describes: the newest labelled snapshot of the training log."""
+        return str(self.model.manifest.training.get("reference_as_of", "unknown"))
+
+
+def champion_tag() -> str | None:
+    """The model in use, or None when no pointer can be read."""
+    try:
+        return read_champion(champion_path()).tag
+    except ModelStoreError:
+        return None
+
+
+def watched(tag: str) -> Watched:
+    """A model of the store.
+
+    Raises:
+        ModelStoreError: it is not there.
+        ArtifactError: it was altered.
+        ContractMismatchError: it was made for another feature contract.
+    """
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
+    import bentoml  # noqa: PLC0415  # slow to import, and reads its settings when it is
+    from bentoml.exceptions import BentoMLException  # noqa: PLC0415
+
+    try:
+        folder = Path(bentoml.models.get(tag).path)
+    except (BentoMLException, ValueError) as error:  # ValueError: the log names what is no tag
+        raise ModelStoreError(
+            f"{tag} is not in the model store; import it, or name its store (BENTOML_HOME)"
+        ) from error
+    model = load(folder, tag)
+    return Watched(model, reference_frame(pd.read_parquet(io.BytesIO(model.reference())), model.manifest.threshold))
+
+
+def reference_frame(stored: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """A stored reference with the monitored columns: its out-of-fold probabilities, and who they flag."""
+    probability = stored["probability"]
+    return stored.assign(**{CHURN_PROBABILITY.name: probability, WILL_CHURN.name: probability >= threshold})

@@ -1,0 +1,1 @@
+"""Labels that arrive late, and the weeks they complete."""

@@ -1,0 +1,371 @@
+"""Labels that arrive weeks after the predictions, from a newer event log, and how good the predictions then prove.
+
+A label comes from the events alone, by the functions of training (`churn.activity.labels`), at the
+`as_of` of the prediction; never from a prediction. What is not known yet is pending, not
+0. All predictions count, also several of one customer, who is drawn as one.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import ibis
+import pandas as pd
+import pyarrow as pa
+
+from churn.activity.features import DAY_MS
+from churn.activity.labels import Definition, LabelKind, labels_at
+from churn.activity.reading import EventLog, read_events
+from churn.command import say
+from churn.contract import AT_RISK_DAYS, LOOKBACK_DAYS
+from churn.errors import SettingError
+from churn.moments import iso
+from churn.prediction_log import day_of, files
+from monitoring.labels.treatments import read_treatments
+from monitoring.performance.realised import REALISED, Measured, figures
+from monitoring.prediction_log.log_lines import stage_answers
+from monitoring.prediction_log.log_reader import first_day
+from monitoring.reports.week import Week
+
+FEW_CHURNERS: Final = 30
+ROWS_ONE_BY_ONE: Final = 50_000
+"""More rows than this are grouped before customers are drawn: equal probabilities, and customers by `GROUPS`."""
+
+GROUPS: Final = 100
+GRID: Final = 0.001
+
+REVISION: Final = 1
+"""Grows when figures of the same inputs come out otherwise, so that weeks that are done are done again."""
+
+JUDGED: Final = "churned IS NOT NULL AND at_risk"
+PARTS: Final = {
+    "everyone": JUDGED,
+    "untreated": f"{JUDGED} AND NOT treated",
+    "treated": f"{JUDGED} AND treated",
+}
+UNJUDGED: Final = {
+    "they are not in the log of events before their prediction": "churned IS NULL",
+    f"they had cancelled, or not been seen for {AT_RISK_DAYS} days, before their prediction": (
+        "churned IS NOT NULL AND NOT at_risk"
+    ),
+}
+ONE_BY_ONE: Final = ("customer_id", "churn_probability", "1", "")
+ADDED_UP: Final = (
+    f"hash(customer_id) % {GROUPS}",
+    f"round(churn_probability / {GRID}) * {GRID}",
+    "count(*)",
+    "GROUP BY ALL",
+)
+"""SQL for the cluster, the probability, the number of rows, and the grouping."""
+
+_TREATMENTS: Final = pa.schema([("customer_id", pa.string()), ("day", pa.int64())])
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """Where the labels come from. `label` and `horizon_days` replace what the models were trained to foresee.
+
+    Raises:
+        SettingError: a setting is out of its range, or of no use without `events`.
+    """
+
+    events: str | None = None
+    treatments: Path | None = None
+    label: LabelKind | None = None
+    horizon_days: int | None = None
+
+    def __post_init__(self) -> None:
+        self.definition(Definition())
+        if self.events is None and self.treatments is not None:
+            raise SettingError("treatments", str(self.treatments), "a log of events beside it (--events)")
+
+    def definition(self, own: Definition) -> Definition:
+        """What a model is judged by; `own` is what it was trained to foresee."""
+        kind = own.kind if self.label is None else self.label
+        return Definition(kind, own.horizon_days if self.horizon_days is None else self.horizon_days)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some predictions with their outcomes. `customers` and `churners` are different ones."""
+
+    customers: int
+    rows: int
+    churners: int
+    metrics: Mapping[str, Measured]
+
+    def to_dict(self) -> dict[str, Any]:
+        metrics = {name: figure.to_dict() for name, figure in self.metrics.items()}
+        return {"customers": self.customers, "rows": self.rows, "churners": self.churners, "metrics": metrics}
+
+
+@dataclass(frozen=True)
+class Realised:
+    """How good the predictions of one model in one week proved. `inputs` tells when it has to be computed again."""
+
+    everyone: Part
+    labels_until: int
+    definition: Definition
+    inputs: str
+    untreated: Part | None = None
+    treated: Part | None = None
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        everyone = self.everyone.to_dict()
+        return {
+            **{name: value for name, value in everyone.items() if name != "metrics"},
+            "labels_until": iso(self.labels_until),
+            "definition": self.definition.kind,
+            "horizon_days": self.definition.horizon_days,
+            "metrics": everyone["metrics"],
+            "untreated": self.untreated and self.untreated.to_dict(),
+            "treated": self.treated and self.treated.to_dict(),
+            "notes": list(self.notes),
+            "inputs": self.inputs,
+        }
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Customers with a prediction that cannot be judged before `known_after` (UTC epoch milliseconds)."""
+
+    customers: int
+    known_after: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"customers": self.customers, "known_after": iso(self.known_after)}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of one model's week by now.
+
+    `drawn`: some of the customers with a label, by the newest prediction of each, for a
+    plot: `churned`, `churn_probability`, `will_churn`; nobody's id.
+    """
+
+    realised: Realised | None
+    pending: Pending | None
+    drawn: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "realised": self.realised and self.realised.to_dict(),
+            "pending": self.pending and self.pending.to_dict(),
+        }
+
+
+class LateLabels:
+    """A log of events beside the prediction log. Valid as long as `opened` holds it open."""
+
+    def __init__(self, backend: Any, log: EventLog, treatments: pd.DataFrame | None, settings: LabelSettings) -> None:
+        self._backend = backend
+        self._log = log
+        self._settings = settings
+        self._treatments = treatments
+        self._labelled: tuple[Week, Definition] | None = None
+        nobody = pd.DataFrame({"customer_id": pd.Series(dtype="object"), "day": pd.Series(dtype="int64")})
+        listed = pa.Table.from_pandas(nobody if treatments is None else treatments, _TREATMENTS, preserve_index=False)
+        backend.con.register("listed", listed)
+        backend.con.execute("CREATE TABLE treatments AS FROM listed")
+        backend.con.unregister("listed")
+
+    @property
+    def log_end(self) -> int:
+        """The newest moment of the log of events, UTC epoch milliseconds."""
+        return self._log.log_end
+
+    def definition(self, own: Definition) -> Definition:
+        """What a model is judged by; `own` is what it was trained to foresee."""
+        return self._settings.definition(own)
+
+    def inputs(self, own: Definition) -> str:
+        """A text that changes with what realised figures are computed from, the closed horizon of the log aside."""
+        definition = self.definition(own)
+        listed = None if self._treatments is None else self._treatments.to_csv(index=False)
+        about = json.dumps([REVISION, definition.kind, definition.horizon_days, listed])
+        return hashlib.sha256(about.encode()).hexdigest()[:16]
+
+    def has_begun(self, week: Week, own: Definition) -> bool:
+        """Whether the first predictions of a week can be judged."""
+        return week.start_ms + self.definition(own).horizon_ms <= self.log_end
+
+    def stage(self, folder: Path, weeks: Sequence[Week], spool: Path) -> None:
+        """Read the predictions of these weeks; `known` answers about them."""
+        first = min(first_day(week) for week in weeks)
+        paths = [path for path in files(folder) if path.stat().st_size > 0 and day_of(path) >= first]
+        stage_answers(self._backend.con, paths, weeks, spool)
+
+    def predictions(self, week: Week, model: str) -> int:
+        """How many a model made in a staged week."""
+        sql = "SELECT count(*) FROM answers WHERE model = ? AND as_of BETWEEN ? AND ?"
+        return int(self._execute(sql, [model, week.start_ms, week.end_ms - 1])[0][0])
+
+    def known(self, week: Week, model: str, own: Definition, seed: int = 0, drawn: int = 0) -> Known:
+        """What is known of a model's predictions of a staged week.
+
+        Args:
+            week: whose predictions.
+            model: the tag that made them.
+            own: what it was trained to foresee.
+            seed: of the intervals and of what is drawn.
+            drawn: as many customers at most, for a plot.
+        """
+        definition = self.definition(own)
+        self._label(week, definition)
+        self._join(week, model, definition)
+        pending = self._pending(week, model, definition)
+        if not self._one("SELECT count(*) FROM outcomes"):
+            return Known(None, pending)
+        parts = {name: self._part(which, seed) for name, which in PARTS.items()}
+        realised = Realised(
+            everyone=parts["everyone"],
+            labels_until=self.log_end,
+            definition=definition,
+            inputs=self.inputs(own),
+            untreated=None if self._treatments is None else parts["untreated"],
+            treated=None if self._treatments is None else parts["treated"],
+            notes=tuple(self._notes(parts, own, definition)),
+        )
+        return Known(realised, pending, self._drawn(seed, drawn))
+
+    def _label(self, week: Week, definition: Definition) -> None:
+        """The table `labelled`: what became of each customer after each `as_of` of a week."""
+        if self._labelled == (week, definition):
+            return
+        self._execute(
+            "CREATE OR REPLACE TABLE moments AS SELECT DISTINCT customer_id, as_of FROM answers "
+            "WHERE as_of BETWEEN ? AND ?",
+            [week.start_ms, week.end_ms - 1],
+        )
+        found = labels_at(self._log.events, self._backend.table("moments"), self.log_end, definition)
+        self._execute(f"CREATE OR REPLACE TABLE labelled AS {self._backend.compile(found)}")
+        self._labelled = (week, definition)
+
+    def _join(self, week: Week, model: str, definition: Definition) -> None:
+        """The table `outcomes`: the predictions whose horizon has passed; without a label `churned` is null."""
+        self._execute(
+            f"""CREATE OR REPLACE TABLE outcomes AS
+                SELECT a.customer_id, a.as_of, a.churn_probability, a.will_churn, l.churned, l.at_risk,
+                       EXISTS (SELECT 1 FROM treatments AS t WHERE t.customer_id = a.customer_id
+                               AND t.day BETWEEN a.as_of // {DAY_MS} AND (a.as_of + $horizon) // {DAY_MS}) AS treated
+                FROM answers AS a LEFT JOIN labelled AS l ON a.customer_id = l.customer_id AND a.as_of = l.as_of
+                WHERE a.model = $model AND a.as_of BETWEEN $first AND $last AND a.as_of + $horizon <= $log_end""",  # noqa: S608  # a constant
+            self._about(week, model, definition),
+        )
+
+    def _pending(self, week: Week, model: str, definition: Definition) -> Pending | None:
+        ((customers, last),) = self._execute(
+            "SELECT count(DISTINCT customer_id), max(as_of) FROM answers "
+            "WHERE model = $model AND as_of BETWEEN $first AND $last AND as_of + $horizon > $log_end",
+            self._about(week, model, definition),
+        )
+        return Pending(customers, last + definition.horizon_ms) if customers else None
+
+    def _about(self, week: Week, model: str, definition: Definition) -> dict[str, Any]:
+        return {
+            "model": model,
+            "first": week.start_ms,
+            "last": week.end_ms - 1,
+            "horizon": definition.horizon_ms,
+            "log_end": self.log_end,
+        }
+
+    def _part(self, which: str, seed: int) -> Part:
+        ((customers, rows, churners),) = self._execute(
+            "SELECT count(DISTINCT customer_id), count(*), count(DISTINCT customer_id) FILTER (churned = 1) "  # noqa: S608  # a constant
+            f"FROM outcomes WHERE {which}"
+        )
+        if not rows:
+            return Part(0, 0, 0, {name: Measured(None, None, None) for name in REALISED})
+        return Part(customers, rows, churners, figures(self._rows(which, rows), seed))
+
+    def _rows(self, which: str, rows: int) -> pd.DataFrame:
+        """What `figures` takes: row by row, or equal rows of groups of customers added up."""
+        cluster, probability, count, grouped = ONE_BY_ONE if rows <= ROWS_ONE_BY_ONE else ADDED_UP
+        frame: pd.DataFrame = self._backend.con.execute(
+            f"SELECT {cluster} AS cluster, {probability} AS probability, will_churn AS flagged, churned, "  # noqa: S608  # constants
+            f"{count} AS rows FROM outcomes WHERE {which} {grouped} ORDER BY ALL"
+        ).df()
+        return frame
+
+    def _drawn(self, seed: int, limit: int) -> pd.DataFrame:
+        frame: pd.DataFrame = self._backend.con.execute(
+            "SELECT arg_max(churned, as_of) AS churned, arg_max(churn_probability, as_of) AS churn_probability, "  # noqa: S608  # constants
+            f"arg_max(will_churn, as_of) AS will_churn FROM outcomes WHERE {JUDGED} "
+            "GROUP BY customer_id ORDER BY hash(customer_id, ?::BIGINT), customer_id LIMIT ?",
+            [seed, limit],
+        ).df()
+        return frame
+
+    def _notes(self, parts: Mapping[str, Part], own: Definition, definition: Definition) -> Iterator[str]:
+        if definition != own:
+            yield (
+                f"judged by {definition.kind} within {definition.horizon_days} days; the model was trained to foresee "
+                f"{own.kind} within {own.horizon_days} days"
+            )
+        yield from self._missing()
+        yield from self._doubts()
+        everyone, treated = parts["everyone"], parts["treated"]
+        if everyone.churners < FEW_CHURNERS:
+            yield f"only {everyone.churners} customers churned: too few to conclude anything from these figures"
+        if treated.customers:
+            yield (
+                f"{treated.customers:,} customers got an offer: where it works, the model looks wrong; the untreated "
+                "are the ones to judge it by"
+            )
+
+    def _missing(self) -> Iterator[str]:
+        """Predictions without a label, and without a customer to keep."""
+        for why, which in UNJUDGED.items():
+            ((customers, rows),) = self._execute(
+                f"SELECT count(DISTINCT customer_id), count(*) FROM outcomes WHERE {which}"  # noqa: S608  # a constant
+            )
+            if customers:
+                yield f"{customers:,} customers ({rows:,} predictions) are not judged: {why}"
+
+    def _doubts(self) -> Iterator[str]:
+        """What makes the labels themselves doubtful."""
+        report = self._log.report
+        history = (self._one("SELECT min(as_of) FROM outcomes") - report.first_ts) / DAY_MS
+        if history < LOOKBACK_DAYS:
+            yield (
+                f"the log of events begins {max(history, 0):.1f} days before the first prediction: what customers did "
+                "before is not known, and some labels may be missing or wrong"
+            )
+        if report.after_gap:
+            yield (
+                f"{report.after_gap:,} rows of events come long after all others and set the end of the log: if their "
+                "clock was wrong, labels were read too early"
+            )
+
+    def _execute(self, sql: str, values: Any = None) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = self._backend.con.execute(sql, values).fetchall()
+        return rows
+
+    def _one(self, sql: str) -> Any:
+        return self._execute(sql)[0][0]
+
+
+@contextmanager
+def opened(settings: LabelSettings, spool: Path) -> Iterator[LateLabels]:
+    """Read the log of events and the treatments.
+
+    Raises:
+        EventLogError: the log cannot be read.
+        TreatmentsError: the treatments cannot.
+    """
+    assert settings.events is not None
+    treatments = None if settings.treatments is None else read_treatments(settings.treatments)
+    backend = ibis.duckdb.connect(str(spool / "labels.duckdb"), temp_directory=str(spool / "labels.spill"))
+    try:
+        say(f"labels: reading {settings.events}")
+        log = read_events(settings.events, backend, say)
+        yield LateLabels(backend, log, treatments, settings)
+    finally:
+        backend.disconnect()

@@ -1,0 +1,1 @@
+"""How good served predictions are: estimated, and realised once labels are known."""

@@ -1,0 +1,1 @@
+"""One week of the prediction log, read for the report."""

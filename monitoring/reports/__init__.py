@@ -1,0 +1,1 @@
+"""Where weekly reports lie and what their summaries say."""

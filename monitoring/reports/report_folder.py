@@ -1,0 +1,178 @@
+"""Where the reports lie: one folder a week, replaced in one step, and what is read back of them."""
+
+import contextlib
+import ctypes
+import ctypes.util
+import errno
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from churn.errors import ReportError, SettingError
+from monitoring.reports.week import Week
+
+DRIFT: Final = "drift.html"
+MANAGER: Final = "manager.html"
+SUMMARY: Final = "summary.json"
+AT_RISK: Final = "at_risk.csv"
+COLUMNS: Final = "columns.parquet"
+INDEX: Final = "index.html"
+PRIVATE: Final = frozenset({AT_RISK})
+"""Files with customer ids: mode 0600."""
+
+_EXCHANGE: Final = 2
+_AT_WORKING_FOLDER: Final = -100
+
+
+@dataclass(frozen=True)
+class ReportFolder:
+    """The folder over all weeks."""
+
+    path: Path
+
+    def week(self, week: Week) -> Path:
+        return self.path / str(week)
+
+    def replace_week(self, week: Week, files: Mapping[str, bytes]) -> Path:
+        """Write a week's files beside the old ones and swap the folders.
+
+        A reader finds the old report or the new one, whole; so does the next run after a
+        crash. Of two runs at once, the last one to finish stays.
+
+        Raises:
+            ReportError: the folder cannot be written.
+        """
+        with self._explained():
+            self.path.mkdir(parents=True, exist_ok=True)
+            with self._locked():
+                return self._replace(week, files)
+
+    def change(
+        self,
+        week: Week,
+        name: str,
+        edit: Callable[[bytes], bytes],
+        derived: Callable[[bytes], Mapping[str, bytes]] = lambda _: {},
+    ) -> None:
+        """Replace one file of a week's report by what `edit` makes of it; the others stay as they are.
+
+        `derived` makes those that follow from the new content; all of them appear in one step.
+
+        Raises:
+            ReportError: there is no such file, or the folder cannot be written.
+        """
+        with self._explained(), self._locked():
+            kept = {path.name: path.read_bytes() for path in self.week(week).iterdir() if path.is_file()}
+            if name not in kept:
+                raise ReportError(f"{self.week(week)} has no {name}; make the report of this week again")
+            content = edit(kept[name])
+            self._replace(week, {**kept, name: content, **derived(content)})
+
+    def _replace(self, week: Week, files: Mapping[str, bytes]) -> Path:
+        self._sweep()
+        target = self.week(week)
+        fresh = Path(tempfile.mkdtemp(dir=self.path, prefix=f".{week}."))
+        try:
+            for name, content in files.items():
+                _write(fresh / name, content, 0o600 if name in PRIVATE else 0o644)
+            fresh.chmod(0o755)
+            _swap(fresh, target)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+        return target
+
+    def _sweep(self) -> None:
+        """Remove what killed runs left: nobody else is writing now, and customer ids may be in it."""
+        for left in self.path.glob(".????-W??.*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One writer at a time, so that nobody puts back what another has just replaced."""
+        folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+    def read(self, week: Week, name: str) -> bytes | None:
+        """One file of a week's report; None when there is none."""
+        try:
+            return (self.week(week) / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def summaries(self) -> dict[Week, dict[str, Any]]:
+        """What each week's `summary.json` says, by week; a folder without one is not a report."""
+        found = {}
+        for path in self.path.glob(f"*/{SUMMARY}"):
+            with contextlib.suppress(SettingError, OSError, ValueError):
+                week, content = Week.parse(path.parent.name), json.loads(path.read_text(encoding="utf-8"))
+                if _is_summary(content):
+                    found[week] = content
+        return dict(sorted(found.items()))
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ReportError(f"the report cannot be written: {self.path}: {error.strerror or error}") from error
+
+
+def _is_summary(content: Any) -> bool:
+    """Whether this is one, as far as everybody who reads it takes for granted: the models of the week."""
+    models = content.get("models") if isinstance(content, dict) else None
+    return isinstance(models, list) and all(
+        isinstance(model, dict) and isinstance(model.get("model"), str) and isinstance(model.get("predictions"), int)
+        for model in models
+    )
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _swap(fresh: Path, target: Path) -> None:
+    """Put `fresh` in the place of `target`, whatever was there; afterwards the old content is at `fresh`.
+
+    A folder cannot be renamed over a full one, so the two change names in one step
+    (Linux). Where that cannot be done, there is a moment without the folder.
+    """
+    while True:
+        try:
+            fresh.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            return
+        if _exchanged(fresh, target):
+            return
+        with (
+            tempfile.TemporaryDirectory(dir=fresh.parent, prefix=".old.") as aside,
+            contextlib.suppress(FileNotFoundError),
+        ):
+            target.rename(Path(aside, "report"))
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Whether two names changed places, by `renameat2(2)`."""
+    library = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
+    rename = getattr(library, "renameat2", None)
+    if rename is None:
+        return False
+    names = os.fsencode(one), os.fsencode(other)
+    return bool(rename(_AT_WORKING_FOLDER, names[0], _AT_WORKING_FOLDER, names[1], _EXCHANGE) == 0)

@@ -1,0 +1,73 @@
+"""The week's list for the retention team: who is about to leave, how likely, and three reasons.
+
+Kept apart from the report: it is the one result with customer ids, of mode 0600.
+"""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pandas as pd
+
+from churn.contract import NAMES
+from churn.model.artifact import StoredModel
+from churn.model.explaining import Explainer, Value, reasons
+from churn.model.scoring import Encoder
+
+REASONS: Final = 3
+HEADER: Final = ("customer_id", "churn_probability", *(f"reason_{number}" for number in range(1, REASONS + 1)))
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+_BLOCK: Final = 2_000
+
+
+@dataclass(frozen=True)
+class AtRisk:
+    """One customer of the list; `reasons` in plain words, strongest first, at most three."""
+
+    customer_id: str
+    churn_probability: float
+    reasons: tuple[str, ...]
+
+
+def explained(customers: pd.DataFrame, model: StoredModel) -> Iterator[AtRisk]:
+    """Why each customer is on the list.
+
+    Args:
+        customers: `customer_id`, `churn_probability` and the contract's features.
+        model: the one that answered.
+    """
+    explainer, encoder = Explainer(model.forest(), model.manifest.columns), Encoder(model.manifest.columns)
+    for start in range(0, len(customers), _BLOCK):
+        block = customers.iloc[start : start + _BLOCK]
+        contributions = explainer.contributions(encoder.frame(block))
+        for row, (who, probability, values) in enumerate(_rows(block)):
+            found = reasons(values, contributions[row], model.manifest.typical, REASONS)
+            yield AtRisk(who, probability, tuple(reason.text for reason in found))
+
+
+def _rows(block: pd.DataFrame) -> Iterator[tuple[str, float, dict[str, Value]]]:
+    values = block[list(NAMES)].astype(object)
+    columns: list[list[Any]] = [values[name].where(values[name].notna(), other=None).tolist() for name in NAMES]  # type: ignore[call-overload]  # pandas takes None
+    for who, probability, *row in zip(block["customer_id"], block["churn_probability"], *columns, strict=True):
+        yield str(who), float(probability), dict(zip(NAMES, row, strict=True))
+
+
+def table(customers: list[AtRisk]) -> bytes:
+    """The list as CSV, UTF-8, most at risk first.
+
+    A cell that a spreadsheet would run as a formula begins with an apostrophe.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\r\n")
+    writer.writerow(HEADER)
+    for customer in sorted(customers, key=lambda one: (-one.churn_probability, one.customer_id)):
+        why = [*customer.reasons, *[""] * (REASONS - len(customer.reasons))]
+        writer.writerow(map(cell, [customer.customer_id, f"{customer.churn_probability:.4f}", *why]))
+    return buffer.getvalue().encode()
+
+
+def cell(text: str) -> str:
+    """A text that no spreadsheet runs (OWASP, "CSV Injection")."""
+    return f"'{text}" if text.startswith(_FORMULA) else text

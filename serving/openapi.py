@@ -1,0 +1,149 @@
+"""The OpenAPI document of the service, and the page that shows it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from churn.contract import CONTRACT_VERSION, example_customer
+from serving.api import (
+    MAXIMUM_EXPLAIN,
+    MAXIMUM_PREDICT,
+    ErrorResponse,
+    ExplainRequest,
+    ExplainResponse,
+    PredictRequest,
+    PredictResponse,
+)
+
+_REFERENCE: Final = "#/components/schemas/{model}"
+
+_REFUSALS: Final = {
+    "400": "The request is wrong; `detail` names row and field. Nothing was scored or logged.",
+    "401": "The API key is missing or wrong.",
+    "408": "The body did not arrive in time.",
+    "413": "Too many customers, or a body over 32 MB.",
+    "415": "The body is not `application/json`, or is compressed.",
+    "429": "Too many requests at a time; try again after `Retry-After` seconds.",
+    "503": "The prediction log cannot be written, so nothing is answered; try again after `Retry-After` seconds.",
+}
+
+EXAMPLES: Final[Mapping[str, dict[str, Any]]] = {
+    "/predict": {"customers": [example_customer()]},
+    "/explain": {"customers": [example_customer()], "top_k": 5, "what_would_help": False},
+}
+"""Bodies that work when posted as they are."""
+
+
+@dataclass(frozen=True)
+class _Api:
+    path: str
+    summary: str
+    description: str
+    asked: type[BaseModel]
+    answered: type[BaseModel]
+
+
+_APIS: Final = (
+    _Api(
+        "/predict",
+        "How likely each customer is to leave.",
+        f"Probability of churn, and whether it reaches the model's threshold, for up to {MAXIMUM_PREDICT} customers.",
+        PredictRequest,
+        PredictResponse,
+    ),
+    _Api(
+        "/explain",
+        "How likely, and why.",
+        f"As `predict`, with what each feature adds to the score, for up to {MAXIMUM_EXPLAIN} customers.",
+        ExplainRequest,
+        ExplainResponse,
+    ),
+)
+
+_KEY_SCHEMES: Final = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+"""Either of them opens the APIs."""
+
+_PLAIN: Final = {
+    "/livez": "Answers 200 while the process is alive.",
+    "/readyz": "Answers 200 when the model is loaded and requests are taken.",
+    "/metrics": "Metrics in the Prometheus text format.",
+}
+
+
+def document(model: str, *, keyed: bool = False) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of the service with this model, and whether its APIs want a key."""
+    paths = {api.path: _operation(api, keyed=keyed) for api in _APIS} | {
+        path: _plain(text) for path, text in _PLAIN.items()
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Customer churn",
+            "version": CONTRACT_VERSION,
+            "description": f"Predicts and explains the churn of a music-streaming service's customers. Model {model}.",
+        },
+        "servers": [{"url": "."}],
+        "paths": paths,
+        "components": {"schemas": _schemas()} | ({"securitySchemes": _KEY_SCHEMES} if keyed else {}),
+    }
+
+
+def _schemas() -> dict[str, Any]:
+    kinds: list[type[BaseModel]] = [ErrorResponse, *(kind for api in _APIS for kind in (api.asked, api.answered))]
+    _, definitions = models_json_schema([(kind, "validation") for kind in kinds], ref_template=_REFERENCE)
+    schemas: dict[str, Any] = definitions["$defs"]
+    return schemas
+
+
+def _operation(api: _Api, *, keyed: bool) -> dict[str, Any]:
+    body = _json(api.asked, "Customers with their features.") | {"required": True}
+    body["content"]["application/json"]["example"] = EXAMPLES[api.path]
+    refusals = {status: _json(ErrorResponse, reason) for status, reason in _REFUSALS.items()}
+    return {
+        "post": {
+            "operationId": api.path.strip("/"),
+            "summary": api.summary,
+            "description": api.description,
+            "requestBody": body,
+            "responses": {"200": _json(api.answered, "In the order asked.")} | refusals,
+        }
+        | ({"security": [{name: []} for name in _KEY_SCHEMES]} if keyed else {})
+    }
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"get": {"summary": text, "responses": {"200": {"description": text}}}}
+
+
+def _json(model: type[BaseModel], description: str) -> dict[str, Any]:
+    schema = {"$ref": _REFERENCE.format(model=model.__name__)}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def json_page(model: str, *, keyed: bool) -> bytes:
+    """The document as JSON."""
+    return orjson.dumps(document(model, keyed=keyed))
+
+
+HTML_PAGE: Final = b"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Customer churn</title>
+<link rel="stylesheet" href="./static_content/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="./static_content/swagger-ui-bundle.js"></script>
+<script>SwaggerUIBundle({url: "./docs.json", dom_id: "#swagger-ui"})</script>
+</body>
+</html>
+"""
+"""The document for people, with the viewer that BentoML brings, but without the tracker in BentoML's own page."""

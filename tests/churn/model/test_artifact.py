@@ -1,0 +1,105 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from churn.errors import ArtifactError, ContractMismatchError, ModelStoreError
+from churn.model.artifact import FILES, MANIFEST, Champion, Forest, load, read_champion, write, write_champion
+
+
+@pytest.fixture
+def folder(champion, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(champion.model.path, tmp_path / "model"))
+
+
+def test_what_was_written_is_loaded(champion, folder: Path) -> None:
+    model = load(folder, "churn:x", champion.champion.sha256)
+    assert model.manifest == champion.model.manifest
+    assert set(model.manifest.files) == FILES
+    assert model.sha256 == champion.champion.sha256
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+@pytest.mark.parametrize("where", [0, -1])
+def test_one_altered_byte_is_refused_and_named(folder: Path, name: str, where: int) -> None:
+    content = bytearray((folder / name).read_bytes())
+    content[where] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(ArtifactError, match=f"churn:x: {name} was altered"):
+        load(folder, "churn:x")
+
+
+def test_an_altered_manifest_is_refused(champion, folder: Path) -> None:
+    path = folder / MANIFEST
+    path.write_text(path.read_text().replace('"threshold"', '"threshold" '))
+    with pytest.raises(ArtifactError, match=r"manifest\.json was altered"):
+        load(folder, "churn:x", champion.champion.sha256)
+
+
+def test_a_missing_file_is_named(folder: Path) -> None:
+    (folder / "forest.npz").unlink()
+    with pytest.raises(ArtifactError, match=r"forest\.npz cannot be read"):
+        load(folder, "churn:x")
+
+
+def test_a_missing_model_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ModelStoreError, match="run `make train`"):
+        load(tmp_path, "churn:x")
+
+
+def _edit(folder: Path, **changes: object) -> None:
+    path = folder / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_model_of_another_contract_is_refused_with_the_difference(folder: Path) -> None:
+    features = json.loads((folder / MANIFEST).read_text())["features"]
+    _edit(folder, contract="0-old", features=[*features[1:], "gender_Male"])
+    with pytest.raises(ContractMismatchError, match=r"missing \['level'\], unexpected \['gender_Male'\]"):
+        load(folder, "churn:x")
+
+
+def test_another_format_is_refused(folder: Path) -> None:
+    _edit(folder, format_version=2)
+    with pytest.raises(ArtifactError, match="format 2, this code reads 1"):
+        load(folder, "churn:x")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff"])
+def test_a_manifest_that_is_none_is_refused(folder: Path, content: bytes) -> None:
+    (folder / MANIFEST).write_bytes(content)
+    with pytest.raises(ArtifactError, match="is not a model manifest"):
+        load(folder, "churn:x")
+
+
+def test_a_model_with_a_file_too_few_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="a model holds"):
+        write(tmp_path, {}, {"forest.onnx": b""})
+
+
+def test_the_same_forest_gives_the_same_bytes(champion) -> None:
+    forest = champion.model.forest()
+    assert forest.to_bytes() == champion.trained.fitted.arrays.to_bytes()
+    assert np.array_equal(Forest.from_bytes(forest.to_bytes()).threshold, forest.threshold)
+
+
+def test_the_pointer_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "champion.json"
+    write_champion(path, Champion("churn:a", "00"))
+    write_champion(path, Champion("churn:b", "11"))
+    assert read_champion(path) == Champion("churn:b", "11")
+    assert [file.name for file in path.parent.iterdir()] == ["champion.json"]
+
+
+def test_no_pointer_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ModelStoreError, match="run `make train`"):
+        read_champion(tmp_path / "champion.json")
+
+
+def test_a_damaged_pointer_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "champion.json"
+    path.write_text('{"tag": ')
+    with pytest.raises(ModelStoreError, match="not a champion pointer"):
+        read_champion(path)

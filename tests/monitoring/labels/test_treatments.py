@@ -1,0 +1,90 @@
+"""The file of who got an offer: what it may look like, and what is said of one that is wrong."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from churn.errors import TreatmentsError
+from monitoring.labels.treatments import read_treatments
+
+NOVEMBER_5 = (date(2018, 11, 5) - date(1970, 1, 1)).days
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "offers.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def listed(frame: pd.DataFrame) -> list[tuple[str, int]]:
+    return list(frame.itertuples(index=False, name=None))
+
+
+def test_a_csv_of_customers_and_days(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "\ufeffdate,offer,customer_id\n2018-11-05,half price,007\n2018-11-05T23:59:59Z,,007\n2018-11-06 01:00,x, 8\n",
+    )
+    assert listed(read_treatments(path)) == [("007", NOVEMBER_5), ("8", NOVEMBER_5 + 1)]
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        [date(2018, 11, 5), date(2018, 11, 6)],
+        ["2018-11-05", "2018-11-06"],
+        [datetime(2018, 11, 5, 23, tzinfo=UTC), datetime(2018, 11, 6, tzinfo=UTC)],
+        [datetime(2018, 11, 5, 23), datetime(2018, 11, 6)],  # noqa: DTZ001  # such files exist
+    ],
+)
+def test_parquet_says_the_same(tmp_path: Path, dates: list[object]) -> None:
+    path = tmp_path / "offers.parquet"
+    pd.DataFrame({"customer_id": [7, 8], "date": dates, "more": 1}).to_parquet(path)
+    assert listed(read_treatments(path)) == [("7", NOVEMBER_5), ("8", NOVEMBER_5 + 1)]
+
+
+def test_nobody_treated_is_an_answer(tmp_path: Path) -> None:
+    assert listed(read_treatments(written(tmp_path, "customer_id,date\n"))) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("customer_id,date\n7,2018-11-05\n8,soon\n", "line 3: date: found 'soon', expected a date such as 2018-11-05"),
+        ("customer_id,date\n7,2018-11-31\n", "line 2: date: found '2018-11-31'"),
+        ("customer_id,date\n7,05.11.2018\n", "line 2: date: found '05.11.2018'"),
+        ("customer_id,date\n7,2018-11-05T01:00:00+02:00\n", "line 2: date: found '2018-11-05T01:00:00"),
+        ("customer_id,date\n7\n", "line 2: date: found None"),
+        ("customer_id,date\n ,2018-11-05\n", "line 2: customer_id: found ' ', expected a customer's id"),
+        ("customer,date\n7,2018-11-05\n", "header: customer_id: found 'customer, date', expected columns"),
+        ("", "header: customer_id: found 'nothing', expected columns customer_id and date"),
+        ('customer_id,date\n"7,2018-11-05\n', "file: content: found 'unexpected end of data'"),
+    ],
+)
+def test_a_wrong_file_is_refused_saying_where(tmp_path: Path, text: str, message: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(TreatmentsError) as caught:
+        read_treatments(path)
+    assert str(caught.value).startswith(f"{path}: {message}")
+
+
+def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TreatmentsError, match="No such file or directory"):
+        read_treatments(tmp_path / "none.csv")
+    binary = tmp_path / "offers.parquet"
+    binary.write_bytes(b"PAR1 not really")
+    with pytest.raises(TreatmentsError, match=r"offers.parquet: file: content: found"):
+        read_treatments(binary)
+    latin = tmp_path / "latin.csv"
+    latin.write_bytes(b"customer_id,date\nJos\xe9,2018-11-05\n")
+    with pytest.raises(TreatmentsError, match="CSV in UTF-8"):
+        read_treatments(latin)
+
+
+def test_a_number_with_a_fraction_is_nobodys_id(tmp_path: Path) -> None:
+    path = tmp_path / "offers.parquet"
+    pd.DataFrame({"customer_id": [7.0], "date": ["2018-11-05"]}).to_parquet(path)
+    with pytest.raises(TreatmentsError, match=r"row 1: customer_id: found 7.0, expected a customer's id"):
+        read_treatments(path)

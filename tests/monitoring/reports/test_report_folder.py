@@ -1,0 +1,187 @@
+"""A week's folder is replaced as a whole, whoever looks and however many write."""
+
+import json
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from churn.errors import ReportError
+from monitoring.reports import report_folder
+from monitoring.reports.report_folder import AT_RISK, DRIFT, SUMMARY, ReportFolder
+from monitoring.reports.week import Week
+
+WEEK = Week.parse("2018-W44")
+PROJECT = Path(__file__).parent.parent.parent.parent
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> ReportFolder:
+    return ReportFolder(tmp_path / "reports")
+
+
+def version(number: int) -> dict[str, bytes]:
+    return {
+        DRIFT: f"page {number}".encode(),
+        SUMMARY: f'{{"models": [], "number": {number}}}'.encode(),
+        AT_RISK: b"ids",
+    }
+
+
+def test_a_second_run_replaces_all_of_the_first(reports: ReportFolder) -> None:
+    reports.replace_week(WEEK, version(1) | {"drift-old.html": b"gone with the next run"})
+    folder = reports.replace_week(WEEK, version(2))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == version(2)
+    assert [path.name for path in reports.path.iterdir()] == ["2018-W44"]
+
+
+def test_the_list_of_customers_is_for_its_owner_only(reports: ReportFolder) -> None:
+    folder = reports.replace_week(WEEK, version(1))
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert modes == {DRIFT: 0o644, SUMMARY: 0o644, AT_RISK: 0o600}
+
+
+def test_a_run_that_fails_leaves_the_last_good_report(reports: ReportFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    reports.replace_week(WEEK, version(1))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(report_folder, "_write", full)
+    with pytest.raises(ReportError, match="No space left on device"):
+        reports.replace_week(WEEK, version(2))
+    assert {path.name: path.read_bytes() for path in reports.week(WEEK).iterdir()} == version(1)
+    assert [path.name for path in reports.path.iterdir()] == ["2018-W44"]
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_two_at_once_leave_one_whole_report(
+    reports: ReportFolder, monkeypatch: pytest.MonkeyPatch, atomic: bool
+) -> None:
+    if not atomic:
+        monkeypatch.setattr(report_folder, "_exchanged", lambda *_: False)
+
+    def write(number: int) -> None:
+        for _ in range(20):
+            reports.replace_week(WEEK, version(number))
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in (1, 2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    found = {path.name: path.read_bytes() for path in reports.week(WEEK).iterdir()}
+    assert found in (version(1), version(2))
+    assert [path.name for path in reports.path.iterdir()] == ["2018-W44"]
+
+
+def test_a_reader_never_finds_the_week_missing(reports: ReportFolder) -> None:
+    reports.replace_week(WEEK, version(0))
+    missed, done = [], threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            if not reports.week(WEEK).exists():
+                missed.append(1)
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    for number in range(50):
+        reports.replace_week(WEEK, version(number))
+    done.set()
+    reader.join()
+    assert not missed
+
+
+def test_what_is_no_report_is_not_taken_for_one(reports: ReportFolder) -> None:
+    good = {"models": [{"model": "churn:a", "predictions": 7}]}
+    reports.replace_week(WEEK, {SUMMARY: json.dumps(good).encode()})
+    damaged = [
+        "not JSON",
+        "[]",
+        "{}",
+        '{"models": {}}',
+        '{"models": [1]}',
+        '{"models": [{"model": "churn:a"}]}',
+        "\ud800",
+    ]
+    names = ["notes", *(f"2018-W{number}" for number in range(45, 45 + len(damaged)))]
+    for name, content in zip(names, [json.dumps(good), *damaged], strict=True):
+        (reports.path / name).mkdir()
+        (reports.path / name / SUMMARY).write_text(content, encoding="utf-8", errors="surrogatepass")
+    (reports.path / "2018-W43").mkdir()
+    assert reports.summaries() == {WEEK: good}
+
+
+def test_one_file_is_changed_and_the_others_stay(reports: ReportFolder) -> None:
+    folder = reports.replace_week(WEEK, version(1))
+    reports.change(WEEK, SUMMARY, lambda content: content.replace(b"1", b"2"))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == version(1) | {SUMMARY: version(2)[SUMMARY]}
+    assert stat.S_IMODE((folder / AT_RISK).stat().st_mode) == 0o600
+    assert [path.name for path in reports.path.iterdir()] == ["2018-W44"]
+
+
+def test_what_follows_from_a_changed_file_is_replaced_with_it(reports: ReportFolder) -> None:
+    folder = reports.replace_week(WEEK, version(1))
+    reports.change(WEEK, SUMMARY, lambda _: b"2", lambda content: {DRIFT: b"drawn from " + content})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == version(1) | {
+        SUMMARY: b"2",
+        DRIFT: b"drawn from 2",
+    }
+
+
+def test_what_fails_to_change_stays(reports: ReportFolder) -> None:
+    folder = reports.replace_week(WEEK, version(1))
+    with pytest.raises(ReportError, match=r"has no none\.json"):
+        reports.change(WEEK, "none.json", lambda content: content)
+    with pytest.raises(ReportError, match="No such file"):
+        reports.change(WEEK.next, SUMMARY, lambda content: content)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == version(1)
+
+
+def test_a_change_is_never_lost_to_another_at_the_same_time(reports: ReportFolder) -> None:
+    reports.replace_week(WEEK, version(0) | {SUMMARY: b"0"})
+
+    def count() -> None:
+        for _ in range(20):
+            reports.change(WEEK, SUMMARY, lambda content: str(int(content) + 1).encode())
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (reports.week(WEEK) / SUMMARY).read_bytes() == b"80"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from monitoring import report_folder
+from monitoring.reports.week import Week
+
+write = report_folder._write
+
+def once(path, content, mode):
+    write(path, content, mode)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+report_folder._write = once
+report_folder.ReportFolder(Path(sys.argv[1])).replace_week(Week.parse("2018-W44"), {"at_risk.csv": b"ids", "x": b""})
+"""
+
+
+def test_a_killed_run_leaves_the_last_good_report_and_the_next_one_sweeps(reports: ReportFolder) -> None:
+    reports.replace_week(WEEK, version(1))
+    for _ in range(2):
+        killed = subprocess.run([sys.executable, "-c", KILLED, str(reports.path)], cwd=PROJECT, check=False)
+        assert killed.returncode == -signal.SIGKILL
+        assert {path.name: path.read_bytes() for path in reports.week(WEEK).iterdir()} == version(1)
+        assert list(reports.summaries()) == [WEEK]
+        assert len(list(reports.path.iterdir())) == 2
+    reports.replace_week(WEEK.next, version(2))
+    assert sorted(path.name for path in reports.path.iterdir()) == ["2018-W44", "2018-W45"]

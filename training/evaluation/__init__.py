@@ -1,0 +1,1 @@
+"""How well a forest does on rows it has not seen."""

@@ -1,0 +1,1 @@
+"""The forest: fitting, searching its shape, choosing its threshold, exporting it."""

@@ -1,0 +1,1 @@
+"""A trained model on its way into the model store."""

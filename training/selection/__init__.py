@@ -1,0 +1,1 @@
+"""Model families side by side."""

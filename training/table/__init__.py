@@ -1,0 +1,1 @@
+"""The training table: snapshots of the log, divided by time and customer."""

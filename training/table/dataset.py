@@ -1,0 +1,100 @@
+"""Events to the training table: one row per customer at risk and weekly snapshot, with its label."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from ibis import Table
+
+from churn.activity.features import DAY_MS, features
+from churn.activity.labels import HORIZON_DAYS, LabelKind, check, labels
+from churn.contract import LOOKBACK_DAYS, MINIMUM_HISTORY_DAYS, NAMES
+from churn.errors import NotEnoughDataError
+from churn.moments import iso
+from churn.quality.measures import LABEL
+
+STEP_DAYS: Final = 7
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A moment the features describe. `short`: the log holds less history than they look back."""
+
+    as_of: int
+    history_days: float
+
+    @property
+    def short(self) -> bool:
+        return self.history_days < LOOKBACK_DAYS
+
+
+def snapshots(first_ts: int, log_end: int, horizon_days: int = HORIZON_DAYS) -> list[Snapshot]:
+    """Weekly snapshots with a known label, newest first, anchored at the log's end minus the horizon.
+
+    Raises:
+        NotEnoughDataError: the log is too short for one.
+    """
+    newest = log_end - horizon_days * DAY_MS
+    history = (newest - first_ts) / DAY_MS
+    if history < MINIMUM_HISTORY_DAYS:
+        raise NotEnoughDataError(
+            f"the log spans {(log_end - first_ts) / DAY_MS:.1f} days ({iso(first_ts)} to {iso(log_end)}); training "
+            f"needs {MINIMUM_HISTORY_DAYS} days of history and a horizon of {horizon_days} days, "
+            f"{MINIMUM_HISTORY_DAYS + horizon_days} in all"
+        )
+    count = int((history - MINIMUM_HISTORY_DAYS) // STEP_DAYS) + 1
+    return [Snapshot(newest - back * STEP_DAYS * DAY_MS, history - back * STEP_DAYS) for back in range(count)]
+
+
+def training_table(
+    events: Table,
+    first_ts: int,
+    log_end: int,
+    kind: LabelKind = "either",
+    horizon_days: int = HORIZON_DAYS,
+    progress: Callable[[str], None] = lambda _: None,
+) -> pd.DataFrame:
+    """All labelled rows, sorted by snapshot and customer.
+
+    Columns: `customer_id`, `as_of` (UTC epoch milliseconds), `short`, the contract's
+    features, `churned` (0 or 1).
+
+    Raises:
+        NotEnoughDataError: the log is too short for a label.
+        SettingError: an unknown label or horizon.
+    """
+    check(kind, horizon_days)
+    parts = []
+    dates = snapshots(first_ts, log_end, horizon_days)
+    for number, snapshot in enumerate(dates, 1):
+        progress(f"snapshot {number} of {len(dates)}: {iso(snapshot.as_of)}")
+        parts.append(_labelled(events, snapshot, log_end, kind, horizon_days))
+    table = pd.concat(parts, ignore_index=True)
+    return table.sort_values(["as_of", "customer_id"], ignore_index=True)
+
+
+def _labelled(events: Table, snapshot: Snapshot, log_end: int, kind: LabelKind, horizon_days: int) -> pd.DataFrame:
+    rows = features(events, snapshot.as_of)
+    outcome = labels(events, snapshot.as_of, log_end, kind, horizon_days)
+    frame: pd.DataFrame = rows.inner_join(outcome, "customer_id").to_pandas()
+    frame.insert(1, "as_of", np.int64(snapshot.as_of))
+    frame.insert(2, "short", snapshot.short)
+    return frame[["customer_id", "as_of", "short", *NAMES, LABEL]]
+
+
+def newest_table(events: Table, first_ts: int, log_end: int) -> pd.DataFrame:
+    """The features of everybody at risk right after the log's last event, sorted by customer; no label yet."""
+    as_of = log_end + 1
+    frame: pd.DataFrame = features(events, as_of).to_pandas()
+    frame.insert(1, "as_of", np.int64(as_of))
+    frame.insert(2, "short", Snapshot(as_of, (as_of - first_ts) / DAY_MS).short)
+    return frame.sort_values("customer_id", ignore_index=True)
+
+
+def fingerprint(table: pd.DataFrame) -> str:
+    """sha256 of the table's values: the same rows give the same text on every machine."""
+    hashed = pd.util.hash_pandas_object(table, index=False)
+    return hashlib.sha256(np.ascontiguousarray(hashed.to_numpy()).tobytes()).hexdigest()

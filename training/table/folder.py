@@ -1,0 +1,83 @@
+"""Where the commands leave what they make: the data folder, and the facts of the table in it."""
+
+import io
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from churn.errors import NotEnoughDataError
+from churn.model.artifact import replace_file
+
+EVENTS: Final = "events.parquet"
+TRAINING: Final = "training.parquet"
+NEWEST: Final = "newest.parquet"
+FACTS: Final = "dataset.json"
+REQUESTS: Final = "requests"
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """The data folder of one run; two runs at once need two folders."""
+
+    path: Path
+
+    @property
+    def events(self) -> Path:
+        return self.path / EVENTS
+
+    def write_table(self, name: str, table: pd.DataFrame) -> None:
+        replace_file(self.path / name, parquet_bytes(table), mode=0o600)
+
+    def write_facts(self, facts: Mapping[str, Any]) -> None:
+        replace_file(self.path / FACTS, (json.dumps(facts, indent=1) + "\n").encode())
+
+    def facts(self) -> dict[str, Any]:
+        """What the last `make featurize` found."""
+        try:
+            facts: dict[str, Any] = json.loads((self.path / FACTS).read_text())
+        except FileNotFoundError as error:
+            raise NotEnoughDataError(f"{self.path / FACTS} does not exist; run `make featurize` first") from error
+        return facts
+
+    def training_table(self) -> pd.DataFrame:
+        """The labelled rows.
+
+        Raises:
+            NotEnoughDataError: there are none; says what the log would need.
+        """
+        facts = self.facts()
+        if facts["refused"]:
+            raise NotEnoughDataError(facts["refused"])
+        return pd.read_parquet(self.path / TRAINING)
+
+    def newest_table(self) -> pd.DataFrame:
+        self.facts()
+        return pd.read_parquet(self.path / NEWEST)
+
+    def drop_training_table(self) -> None:
+        """Leave no table of another log behind."""
+        (self.path / TRAINING).unlink(missing_ok=True)
+
+    def write_requests(self, bodies: Iterable[bytes]) -> list[Path]:
+        """Replace the request bodies: `requests/customers-0001.json` and on."""
+        target, fresh = self.path / REQUESTS, self.path / f".{REQUESTS}.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True, mode=0o700)
+        names = []
+        for number, body in enumerate(bodies, 1):
+            names.append(f"customers-{number:04d}.json")
+            (fresh / names[-1]).write_bytes(body)
+        shutil.rmtree(target, ignore_errors=True)
+        fresh.rename(target)
+        return [target / name for name in names]
+
+
+def parquet_bytes(table: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False, compression="zstd")
+    return buffer.getvalue()

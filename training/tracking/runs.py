@@ -1,0 +1,236 @@
+"""What a run was asked for and what it found, kept in MLflow: a local file, or the server that is set.
+
+`MLFLOW=off` tracks nothing; so does a machine without MLflow (dependency group `track`).
+MLflow takes seconds to import: nothing here imports it before a run is tracked.
+"""
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from churn.code_version import code_version
+from churn.model.artifact import Champion
+from training.evaluation.evaluate import Figure
+from training.model.store import Decision
+from training.tracking.place import TrackingError, check_answers, refusals, tracking_uri, without_password
+
+FILES: Final = "mlflow-files"
+EXPERIMENT: Final = "churn"
+RUN_LABEL: Final = "mlflow_run"
+"""Label of the stored model that names its run."""
+
+_PARAMETERS_AT_ONCE: Final = 100
+
+# Set before MLflow is imported, unless the user has: no telemetry, and no minutes of retries.
+_ENVIRONMENT: Final = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+
+
+class Run(Protocol):
+    """A run that is tracked, or is not; the caller need not know which. All raise `TrackingError`."""
+
+    @property
+    def id(self) -> str | None:
+        """MLflow's id of the run; None when nothing is tracked."""
+
+    def parameters(self, values: Mapping[str, Any]) -> None:
+        """What was asked for; nested names are joined by a point."""
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        """What was found; what is not a finite number is left out."""
+
+    def tags(self, values: Mapping[str, str]) -> None: ...
+
+    def folder(self, path: Path, name: str) -> None:
+        """Keep all files of a folder under `name`."""
+
+
+class Untracked:
+    """Keeps nothing."""
+
+    id: None = None
+
+    def parameters(self, values: Mapping[str, Any]) -> None: ...
+
+    def metrics(self, values: Mapping[str, float]) -> None: ...
+
+    def tags(self, values: Mapping[str, str]) -> None: ...
+
+    def folder(self, path: Path, name: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class MlflowRun:
+    """A run of MLflow's, written to at once."""
+
+    client: Any
+    uri: str
+    id: str
+
+    def parameters(self, values: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param  # noqa: PLC0415  # slow to import
+
+        given = [Param(name, _text(value)) for name, value in flat(values)]
+        with refusals(self.uri):
+            for start in range(0, len(given), _PARAMETERS_AT_ONCE):
+                self.client.log_batch(self.id, params=given[start : start + _PARAMETERS_AT_ONCE])
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        from mlflow.entities import Metric  # noqa: PLC0415  # slow to import
+
+        now = int(time.time() * 1000)
+        found = [Metric(name, float(value), now, 0) for name, value in values.items() if math.isfinite(value)]
+        with refusals(self.uri):
+            self.client.log_batch(self.id, metrics=found)
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag  # noqa: PLC0415  # slow to import
+
+        with refusals(self.uri):
+            self.client.log_batch(self.id, tags=[RunTag(name, value) for name, value in values.items()])
+
+    def folder(self, path: Path, name: str) -> None:
+        with refusals(self.uri):
+            self.client.log_artifacts(self.id, str(path), name)
+
+
+@contextmanager
+def tracked(kind: str, data: Path, wanted: bool, progress: Callable[[str], None]) -> Iterator[Run]:
+    """A run for the length of the block, marked failed or killed when the block is left by an error.
+
+    Args:
+        kind: of command: its name in the list of runs.
+        data: folder of the local file.
+        wanted: False tracks nothing.
+        progress: is told where the run is kept, or why it is not.
+
+    Raises:
+        TrackingError: at once, when what is to keep the run does not answer.
+    """
+    reason = _why_untracked(wanted)
+    if reason is not None:
+        progress(f"not tracked: {reason}")
+        yield Untracked()
+        return
+    found = _start(kind, data)
+    progress(f"tracked: MLflow run {found.id} in {without_password(found.uri)}")
+    status = "FAILED"
+    try:
+        yield found
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        with suppress(TrackingError), refusals(found.uri):
+            found.client.set_terminated(found.id, status)
+
+
+def _why_untracked(wanted: bool) -> str | None:
+    if not wanted:
+        return "--no-tracking"
+    if os.environ.get("MLFLOW", "").lower() in {"off", "0", "no", "false"}:
+        return "MLFLOW=off"
+    if find_spec("mlflow") is None:
+        return "MLflow is not installed (dependency group `track`)"
+    return None
+
+
+def _start(kind: str, data: Path) -> MlflowRun:
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    uri = tracking_uri(data)
+    check_answers(uri)
+    from mlflow import MlflowClient  # noqa: PLC0415  # slow to import
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with refusals(uri):
+        client = MlflowClient(tracking_uri=uri)
+        created = client.create_run(_experiment(client, data), run_name=kind, tags=_code_tags())
+    return MlflowRun(client, uri, created.info.run_id)
+
+
+def _experiment(client: Any, data: Path) -> str:
+    """The experiment's id; where the runs are in our own file, their files lie beside it."""
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    ours = "MLFLOW_TRACKING_URI" not in os.environ
+    return str(client.create_experiment(name, (data / FILES).resolve().as_uri() if ours else None))
+
+
+def _code_tags() -> dict[str, str]:
+    code = code_version()
+    return {"code.revision": code.revision, "code.dirty": str(code.dirty).lower()}
+
+
+def flat(values: Mapping[str, Any], under: str = "") -> Iterator[tuple[str, Any]]:
+    """Each innermost value with its names joined by points: `{"forest": {"trees": 9}}` is `forest.trees`, 9."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{under}{name}.")
+        else:
+            yield f"{under}{name}", value
+
+
+def _text(value: Any) -> str:
+    listed = isinstance(value, Sequence) and not isinstance(value, str)
+    return ", ".join(map(str, value)) if listed else str(value)
+
+
+def with_bounds(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Figures as metrics: `auc` is the value, `auc_low` and `auc_high` are the ends of its interval."""
+    ends = {"value": "", "low": "_low", "high": "_high"}
+    return {f"{name}{ends[end]}": figure[end] for name, figure in figures.items() for end in ends}
+
+
+def figures_with_bounds(figures: Mapping[str, Figure]) -> dict[str, float]:
+    """As `with_bounds`, of figures that are not JSON yet."""
+    return with_bounds({name: asdict(figure) for name, figure in figures.items()})
+
+
+def record_manifest(tracked_run: Run, manifest: Mapping[str, Any]) -> None:
+    """What a model is to be stored with, before it is: settings and data as parameters, figures as metrics.
+
+    Args:
+        tracked_run: of the training.
+        manifest: the fields of `churn.model.artifact.Manifest` that training knows.
+    """
+    training = manifest["training"]
+    search = {name: value for name, value in (training.get("search") or {}).items() if name not in {"curve", "by_fold"}}
+    tracked_run.parameters({**training, "search": search, "policy": manifest["policy"]["name"]})
+    metrics = manifest["metrics"]
+    counts = {name: float(metrics[name]) for name in ("rows", "customers", "churners")}
+    tracked_run.metrics(with_bounds(metrics["figures"]) | counts | {"threshold": manifest["threshold"]})
+
+
+def record_model(
+    tracked_run: Run, model: Champion, decision: Decision, card: Path, progress: Callable[[str], None]
+) -> None:
+    """Let the run point to the model that was stored, and keep its card.
+
+    The model is good without it: a refusal is a warning.
+    """
+    tags = {"bentoml_model": model.tag, "model_sha256": model.sha256}
+    try:
+        tracked_run.tags(tags | {"champion": str(decision.promote).lower(), "promotion": decision.reason})
+        tracked_run.folder(card, "model_card")
+    except TrackingError as error:
+        progress(f"warning: the model is stored, but its run does not point to it: {error}")
+
+
+def labels_of(tracked_run: Run) -> dict[str, str]:
+    """Labels of the stored model that point to its run."""
+    return {} if tracked_run.id is None else {RUN_LABEL: tracked_run.id}
