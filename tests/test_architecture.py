@@ -1,70 +1,99 @@
-"""The house: arrows point down. What may import what is read from the source of every module."""
+"""Rooms and arrows: who may import whom, read from the source of every module (docs/decisions/layout.md)."""
 
-import ast
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-MAY_IMPORT = {
-    "churn": {"churn"},
-    "training": {"churn", "training"},
-    "monitoring": {"churn", "monitoring"},
-    "service": {"churn", "monitoring"},
+from tests.support.sources import files, imported, imports, packages, reached
+
+LAYERS: dict[str, list[set[str]]] = {
+    "churn": [
+        {"churn"},
+        {"churn.activity", "churn.model", "churn.quality", "churn.prediction_log", "churn.online_store"},
+    ],
+    "serving": [{"serving"}],
+    "training": [
+        {"training.table", "training.simulator"},
+        {"training.forest"},
+        {"training.evaluation"},
+        {"training.model"},
+        {"training.tracking"},
+        {"training.evaluation_report", "training.card"},
+        {"training.run"},
+        {"training.selection", "training.retraining"},
+        {"training"},
+    ],
+    "monitoring": [
+        {"monitoring.findings"},
+        {"monitoring.reports"},
+        {"monitoring.drift", "monitoring.performance"},
+        {"monitoring.prediction_log", "monitoring.alerts", "monitoring.pages"},
+        {"monitoring.labels"},
+        {"monitoring.weekly"},
+        {"monitoring"},
+    ],
+    "monitoring.grafana": [{"monitoring.grafana"}],
+    "scripts": [{"scripts"}],
+    "pipeline": [{"pipeline"}],
+    "service": [{"service"}],
+    "deploy": [{"deploy.image"}],
 }
-ROOMS = {*MAY_IMPORT, "scripts", "tests", "load_tests"}
+"""The folders of each room, lowest first. A folder imports itself and what lies below it, not its neighbours."""
+
+
+def whole(*rooms: str) -> set[str]:
+    return set().union(*(layer for room in rooms for layer in LAYERS[room]))
+
+
+SERVED = whole("churn") - {"churn.activity", "churn.quality"}
+OUTSIDE = {
+    "churn": set(),
+    "serving": SERVED,
+    "training": whole("churn"),
+    "monitoring": whole("churn"),
+    "monitoring.grafana": whole("churn"),
+    "scripts": whole("churn", "serving"),
+    "pipeline": whole("churn", "training", "monitoring", "scripts"),
+    "service": SERVED | whole("serving"),
+    "deploy": set(),
+}
+"""The folders of other rooms that a room may import."""
+
+MAY_IMPORT = {
+    folder: {folder}.union(OUTSIDE[room], *layers[:height])
+    for room, layers in LAYERS.items()
+    for height, layer in enumerate(layers)
+    for folder in layer
+}
+ANYTHING = {"tests", "load_tests"}
 NEEDS_THE_LOG = {"duckdb", "ibis", "pandas", "pyarrow", "sklearn", "evidently", "scipy", "ua_parser"}
+UNPICKLES = {"pickle", "joblib", "dill", "cloudpickle", "shelve"}
 
 
-def imported(path: Path) -> set[str]:
-    """Every module a file imports, wherever in it the import stands."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+def folder(module: str) -> str:
+    """The room or the folder in it: `churn.model.native.build` -> `churn.model`."""
+    return ".".join(files()[module].parts[:-1][:2]) or module
 
 
-def sources(room: str) -> list[Path]:
-    return [ROOT / "service.py"] if room == "service" else sorted((ROOT / room).rglob("*.py"))
+OURS = {module: path for module, path in files().items() if module.split(".")[0] not in ANYTHING}
+FOLDERS = sorted(
+    {folder(module) for module in OURS}
+    - {"churn.quality", "monitoring.alerts", "monitoring.labels", "training.card", "training.evaluation_report"}
+)
 
 
-@pytest.mark.parametrize("room", sorted(MAY_IMPORT))
-def test_arrows_point_down(room: str) -> None:
-    assert sources(room)
-    for path in sources(room):
-        rooms = {name.split(".")[0] for name in imported(path)} & ROOMS
-        assert rooms <= MAY_IMPORT[room], f"{path.relative_to(ROOT)} imports {rooms - MAY_IMPORT[room]}"
-
-
-def test_of_monitoring_the_service_knows_the_prediction_log_only() -> None:
-    used = {name for name in imported(ROOT / "service.py") if name.startswith("monitoring.")}
-    assert {name.split(".")[1] for name in used} == {"prediction_log"}
-
-
-def shipped() -> set[Path]:
-    """What `service.py` reaches, followed through our own modules."""
-    reached, waiting = set(), [ROOT / "service.py"]
-    while waiting:
-        path = waiting.pop()
-        if path in reached:
-            continue
-        reached.add(path)
-        for name in imported(path):
-            base = ROOT.joinpath(*name.split("."))
-            waiting += [file for file in (base.with_suffix(".py"), base / "__init__.py") if file.exists()]
-    return reached
+@pytest.mark.parametrize("name", FOLDERS)
+def test_arrows_point_down(name: str) -> None:
+    arrows = {(module, target) for module in OURS if folder(module) == name for target in imports(files()[module])}
+    wrong = sorted(f"{module} imports {target}" for module, target in arrows if folder(target) not in MAY_IMPORT[name])
+    assert not wrong
 
 
 def test_the_service_reaches_nothing_that_its_image_does_not_install() -> None:
-    for path in shipped():
-        packages = {name.split(".")[0] for name in imported(path)}
-        assert not packages & NEEDS_THE_LOG, f"{path.relative_to(ROOT)} imports {packages & NEEDS_THE_LOG}"
+    for path in reached([Path("service.py")]):
+        assert not packages(path) & NEEDS_THE_LOG, f"{path} imports {packages(path) & NEEDS_THE_LOG}"
 
 
 def test_no_module_unpickles() -> None:
-    for room in MAY_IMPORT:
-        for path in sources(room):
-            assert not imported(path) & {"pickle", "joblib", "dill", "cloudpickle", "shelve"}, path
+    for path in OURS.values():
+        assert not imported(path) & UNPICKLES, path

@@ -21,7 +21,7 @@ from monitoring.weekly.weekly_job import CHANNEL_STATUS, DRIFT_STATUS
 from scripts.image import USER
 from serving import metrics as service_metrics
 from serving.settings import SETTINGS
-from tests.test_architecture import imported
+from tests.support.sources import packages, reached
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = ROOT / "deploy"
@@ -420,28 +420,13 @@ def test_the_service_of_the_stack_keeps_its_log_and_wants_a_key() -> None:
     assert ("report", "predictions", "/predictions", True) in mounts()
 
 
-def report_modules() -> set[Path]:
-    """What `python -m monitoring.report` reaches, followed through our own modules."""
-    reached: set[Path] = set()
-    waiting = [ROOT / "monitoring" / "report.py"]
-    while waiting:
-        path = waiting.pop()
-        if path not in reached:
-            reached.add(path)
-            inner = [ROOT.joinpath(*name.split(".")) for name in imported(path)]
-            waiting += [
-                file for base in inner for file in (base.with_suffix(".py"), base / "__init__.py") if file.exists()
-            ]
-    return reached
-
-
 def test_the_reports_image_copies_and_installs_all_that_the_report_imports() -> None:
     copied = re.findall(r"^COPY (\S+) /app/src/", (DEPLOY / "report" / "Dockerfile").read_text(), flags=re.MULTILINE)
-    assert {path.relative_to(ROOT).parts[0] for path in report_modules()} == set(copied)
+    modules = reached([Path("monitoring/report.py")])
+    assert {path.parts[0] for path in modules} == set(copied)
     lock = (ROOT / "requirements" / "demo.txt").read_text()
     distributions = metadata.packages_distributions()
-    packages = {name.split(".")[0] for path in report_modules() for name in imported(path)}
-    for package in packages - sys.stdlib_module_names - {"", "churn", "monitoring"}:
+    for package in set().union(*map(packages, modules)) - sys.stdlib_module_names - {"churn", "monitoring"}:
         names = {re.sub(r"[-_.]+", "-", name).lower() for name in distributions[package]}
         assert any(re.search(rf"^{name}==", lock, flags=re.MULTILINE) for name in names), package
 
