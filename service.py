@@ -24,7 +24,7 @@ from churn.model import artifact
 from churn.model.counterfactual import Counterfactual, Suggestion
 from churn.model.explaining import Explainer, reasons
 from churn.model.scoring import Matrix, Scorer, Vector
-from churn.prediction_log import Answered, Api, PredictionLog
+from churn.prediction_log.line import Api
 from serving import metrics, openapi
 from serving.api import (
     DEFAULT_TOP_K,
@@ -41,6 +41,7 @@ from serving.memory import give_back
 from serving.metrics_folder import forget_dead_workers, reserve_room, use_own_folder
 from serving.micro_batches import MOST_BYTES, Asked, MicroBatcher
 from serving.own_log import others_in_json, tell
+from serving.prediction_writer import Answered, PredictionLog
 from serving.requests import Batch, parse_explain, parse_together
 from serving.settings import ServiceSettings
 

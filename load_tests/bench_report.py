@@ -23,9 +23,9 @@ from churn.command import run, say, show
 from churn.contract import NAMES
 from churn.errors import ReportError
 from churn.moments import iso
-from churn.prediction_log import Answered, PredictionLog
 from monitoring.drift.decision import CHURN_PROBABILITY, WILL_CHURN
 from monitoring.drift.stored_models import Watched, champion_tag, watched
+from serving.prediction_writer import Answered, PredictionLog
 from training.table.bodies import customers
 
 MONDAY: Final = datetime(2018, 11, 5, 9, tzinfo=UTC)

@@ -21,7 +21,7 @@ from typing import Final
 import orjson
 
 from churn.command import run, say, show
-from churn.prediction_log import files
+from churn.prediction_log.listing import files
 from load_tests.closed_loop import measure
 from load_tests.customers import draw
 from load_tests.served import Served, served

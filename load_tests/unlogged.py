@@ -3,7 +3,7 @@
 from unittest.mock import patch
 
 import service
-from churn.prediction_log import PredictionLog
+from serving.prediction_writer import PredictionLog
 
 
 class Unlogged(PredictionLog):

@@ -17,7 +17,7 @@ from typing import Any, Final
 from churn.activity.labels import KINDS
 from churn.command import run, show
 from churn.errors import SettingError
-from churn.prediction_log import DEFAULT_FOLDER
+from churn.prediction_log.names import DEFAULT_FOLDER
 from monitoring.alerts.channel_settings import Channels
 from monitoring.labels.late_labels import LabelSettings
 from monitoring.pages import evidently_report

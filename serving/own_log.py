@@ -1,7 +1,7 @@
 """The service's own log: one line of JSON on stderr for each event, never with customer data.
 
 Events are `start`, `stop`, `request` and `warning`; what BentoML and its server have to say
-comes as `log`. Predictions are logged elsewhere (`monitoring.prediction_log`).
+comes as `log`. Predictions are logged elsewhere (`serving.prediction_writer`).
 """
 
 import logging

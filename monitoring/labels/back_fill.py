@@ -11,7 +11,8 @@ from churn.activity.labels import Definition
 from churn.command import say
 from churn.errors import ChurnError
 from churn.moments import epoch_ms, iso
-from churn.prediction_log import day_of, files
+from churn.prediction_log.listing import files
+from churn.prediction_log.names import day_of
 from monitoring.drift.stored_models import watched
 from monitoring.labels.late_labels import Known, LabelSettings, LateLabels, opened
 from monitoring.prediction_log.log_reader import WeekLog

@@ -24,7 +24,8 @@ from churn.command import say
 from churn.contract import AT_RISK_DAYS, LOOKBACK_DAYS
 from churn.errors import SettingError
 from churn.moments import iso
-from churn.prediction_log import day_of, files
+from churn.prediction_log.listing import files
+from churn.prediction_log.names import day_of
 from monitoring.labels.treatments import read_treatments
 from monitoring.performance.realised import REALISED, Measured, figures
 from monitoring.prediction_log.log_lines import stage_answers

@@ -1,6 +1,6 @@
 """The files of the prediction log to one table of lines, through DuckDB; what is not used is counted by reason.
 
-What a line may hold is `monitoring.prediction_log`'s business; this module reads ten
+What a line may hold is `churn.prediction_log`'s business; this module reads ten
 million of them.
 """
 
@@ -14,7 +14,8 @@ import duckdb
 from churn.activity.sources import literal as exactly
 from churn.contract import CONTRACT_VERSION, FEATURES, MAXIMUM_CATEGORY_LENGTH, NAMES, Feature
 from churn.errors import PredictionLogError
-from churn.prediction_log import SCHEMA, LogLine, parse
+from churn.prediction_log.line import SCHEMA, LogLine
+from churn.prediction_log.parsing import parse
 from monitoring.reports.week import Week
 
 LONGEST_LINE: Final = 1_000_000

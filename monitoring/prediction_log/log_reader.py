@@ -14,7 +14,8 @@ import pandas as pd
 
 from churn.contract import CONTRACT_VERSION, FEATURES, Feature
 from churn.errors import PredictionLogError
-from churn.prediction_log import day_of, files
+from churn.prediction_log.listing import files
+from churn.prediction_log.names import day_of
 from monitoring.drift.column_summary import ColumnSummary, Population, rounding_step
 from monitoring.drift.decision import MONITORED
 from monitoring.performance.estimated import CELL, Answers

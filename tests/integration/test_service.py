@@ -20,7 +20,8 @@ from churn.contract import CONTRACT_VERSION, NAMES, Customer, example_customer
 from churn.model.artifact import FOREST, ONNX, Champion, sha256, write_champion
 from churn.model.explaining import Explainer
 from churn.model.scoring import Scorer
-from churn.prediction_log import files, read
+from churn.prediction_log.listing import files
+from churn.prediction_log.parsing import read
 from serving.api import MAXIMUM_EXPLAIN, MAXIMUM_PREDICT, ErrorResponse, ExplainResponse, PredictResponse
 from tests.conftest import ChampionModel
 from tests.support.serving import PROJECT, Served, refused_start, serving
@@ -436,11 +437,8 @@ def test_the_bento_holds_the_service_and_the_champion_and_serves(champion: Champ
     bento = _built(champion)
     shipped = {str(path.relative_to(bento / "src")) for path in (bento / "src").rglob("*") if path.is_file()}
     assert {"service.py", "champion.json", "churn/contract.py", "churn/model/native/libraries.json"} <= shipped
-    assert not [name for name in shipped if name.startswith(("training/", "tests/", "scripts/"))]
-    assert {name for name in shipped if name.startswith("monitoring/")} == {
-        "monitoring/__init__.py",
-        "churn/prediction_log.py",
-    }
+    assert not [name for name in shipped if name.startswith(("training/", "monitoring/", "tests/", "scripts/"))]
+    assert "churn/prediction_log/__main__.py" in shipped
     assert "--hash=sha256:" in (bento / "env" / "python" / "requirements.txt").read_text()
     environment = {name: value for name, value in champion.environment.items() if name != "CHURN_CHAMPION"}
     with serving(environment, tmp_path, target=str(bento), cwd=tmp_path) as served, served.client() as client:

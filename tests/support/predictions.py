@@ -9,7 +9,8 @@ import pandas as pd
 
 from churn.contract import NAMES
 from churn.moments import epoch_ms
-from churn.prediction_log import Answered, Api, PredictionLog
+from churn.prediction_log.line import Api
+from serving.prediction_writer import Answered, PredictionLog
 from tests.support import synthetic
 from training.table.bodies import customers
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from churn.contract import CONTRACT_VERSION, FEATURES, NAMES, example_customer
 from churn.errors import PredictionLogError, SettingError
-from churn.prediction_log import SCHEMA, read
+from churn.prediction_log.line import SCHEMA
+from churn.prediction_log.parsing import read
 from monitoring.drift.column_summary import Population, rounding_step, summarise_frame
 from monitoring.drift.decision import CHURN_PROBABILITY, MONITORED, WILL_CHURN
 from monitoring.prediction_log import log_lines

@@ -1,4 +1,4 @@
-"""The prediction log: what is acknowledged is there, what failed is not, and nothing is glued together."""
+"""The log's writer: what is acknowledged is there, what failed is not, and nothing is glued together."""
 
 import os
 import stat
@@ -15,14 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn import prediction_log
 from churn.contract import CONTRACT_VERSION, NAMES, example_customer
 from churn.errors import PredictionLogError
-from churn.prediction_log import FIELDS, Answered, PredictionLog, files, read
+from churn.prediction_log.line import FIELDS
+from churn.prediction_log.listing import files
+from churn.prediction_log.parsing import read
+from serving.prediction_writer import Answered, PredictionLog
 
 NOON = datetime(2018, 11, 2, 12, 0, 0, 123_456, tzinfo=UTC)
-PROJECT = Path(__file__).parent.parent.parent.parent
-
+PROJECT = Path(__file__).parent.parent.parent
 
 EXAMPLE = {name: value for name, value in example_customer().items() if name in NAMES}
 
@@ -160,8 +161,8 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 from churn.errors import PredictionLogError
-from monitoring.prediction_log import PredictionLog
-from tests.churn.prediction_log.test_prediction_log import append
+from serving.prediction_writer import PredictionLog
+from tests.serving.test_prediction_writer import append
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 log = PredictionLog(Path(sys.argv[1]), "m")
 append(log, "first")
@@ -247,62 +248,7 @@ def test_without_retention_nothing_is_deleted(folder: Path) -> None:
     assert logged(folder) == ["1", "2"]
 
 
-def test_partial_and_foreign_lines_are_counted_and_the_others_read(folder: Path) -> None:
-    append(PredictionLog(folder, "m", clock=Clock()), "1", "2")
-    [path] = files(folder)
-    with path.open("ab") as file:
-        file.write(b'{"schema":99}\nnot json\n[]\n{"schema":1,"request')
-    contents = read(path)
-    assert [line["row"] for line in contents.lines] == [0, 1]
-    assert (contents.partial, contents.foreign, contents.erased) == (1, 3, 0)
-
-
 @given(st.lists(st.text(min_size=1, max_size=20), min_size=1, max_size=8))
 def test_any_customer_id_comes_back_as_it_was(ids: list[str]) -> None:
     lines = PredictionLog(Path(), "m")._lines("predict", NOON, answered(ids))
     assert [orjson.loads(line)["customer_id"] for line in lines] == ids
-
-
-def test_erasing_a_customer_leaves_all_other_lines_and_the_running_writer_untouched(folder: Path) -> None:
-    clock = Clock()
-    log, other = PredictionLog(folder, "m", clock=clock), PredictionLog(folder, "m", clock=clock)
-    append(log, "30", "3", "30")
-    append(other, 'quote"30', "30")
-    size = sum(path.stat().st_size for path in files(folder))
-
-    assert prediction_log.erase(folder, "30") == 3
-
-    append(log, "31")
-    assert sorted(logged(folder)) == ["3", "31", 'quote"30']
-    assert sum(path.stat().st_size for path in files(folder)) > size
-    assert [read(path).erased for path in files(folder)] == [2, 1]
-    assert [read(path).foreign for path in files(folder)] == [0, 0]
-    assert b'"customer_id":"30"' not in b"".join(path.read_bytes() for path in files(folder))
-    assert prediction_log.erase(folder, "30") == 0
-
-
-def test_erasing_reaches_the_half_line_of_a_killed_process(folder: Path) -> None:
-    append(PredictionLog(folder, "m", clock=Clock()), "1", "30")
-    [path] = files(folder)
-    path.write_bytes(path.read_bytes()[:-20])
-    assert prediction_log.erase(folder, "30") == 1
-    assert logged(folder) == ["1"]
-    assert b'"30"' not in path.read_bytes()
-
-
-def test_the_erase_command_says_how_many_lines(folder: Path) -> None:
-    append(PredictionLog(folder, "m"), "30", "31")
-    command = [sys.executable, "-m", "monitoring.prediction_log", "erase", "--customer", "30"]
-    environment = os.environ | {"CHURN_LOG_DIR": str(folder)}
-    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout == f"1 lines erased in {folder}\n"
-    assert logged(folder) == ["31"]
-
-
-def test_a_log_that_cannot_be_erased_in_is_an_error(folder: Path) -> None:
-    append(PredictionLog(folder, "m", clock=Clock()), "30")
-    [path] = files(folder)
-    path.unlink()
-    path.mkdir()
-    with pytest.raises(PredictionLogError, match="cannot erase"):
-        prediction_log.erase(folder, "30")

@@ -1,4 +1,4 @@
-"""The prediction log: one JSON line per customer scored, on disk before the answer is sent.
+"""The writer of the prediction log: one JSON line for each customer scored, on disk before the answer is sent.
 
 Every process writes files of its own, one per UTC day, named `DAY_HOST_PID_START_NUMBER.jsonl`.
 A file is never reopened: what a killed process left as a partial last line stays the last
@@ -6,10 +6,9 @@ line, so nobody's row is glued to it. A request is one append; a short write is 
 
 The log is the one place with customer ids: the folder has mode 0700 and the files 0600,
 old days are deleted (`CHURN_LOG_RETENTION_DAYS`), and one customer is erased with
-`python -m monitoring.prediction_log erase --customer ID`.
+`python -m churn.prediction_log erase --customer ID`.
 """
 
-import argparse
 import os
 import re
 import socket
@@ -18,50 +17,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from io import FileIO
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, TypedDict
+from typing import Any, Final, NamedTuple
 
 import orjson
 
-from churn import command
 from churn.contract import CONTRACT_VERSION
 from churn.errors import PredictionLogError
-
-SCHEMA: Final = 1
-SUFFIX: Final = ".jsonl"
-DEFAULT_FOLDER: Final = Path("data/predictions")
-
-Api = Literal["predict", "explain"]
-
-
-class LogLine(TypedDict):
-    """One line. What `predict` and `explain` were asked, and what they answered.
-
-    `row` is the customer's place in the request. Who sends a request again under the same
-    `request_id` is answered again, and logged again. `features` holds the values as they came, null included.
-    """
-
-    schema: int
-    request_id: str
-    row: int
-    api: Api
-    time: str
-    as_of: str
-    customer_id: str
-    model: str
-    contract: str
-    features: dict[str, float | str | None]
-    churn_probability: float
-    will_churn: bool
-
-
-FIELDS: Final = tuple(LogLine.__annotations__)
+from churn.prediction_log.line import SCHEMA, Api, LogLine
+from churn.prediction_log.listing import files
+from churn.prediction_log.names import day_of, file_name
 
 _PROBE: Final = b" " * 4096
-_PATIENCE: Final = 5
 _TO_MILLISECONDS: Final = len("2018-11-02T00:00:00.000")
-_NAME: Final = re.compile(r"(\d{4}-\d\d-\d\d)_[A-Za-z0-9.-]+_\d+_\d+_\d+\.jsonl")
 
 
 class Answered(NamedTuple):
@@ -174,7 +142,7 @@ class PredictionLog:
             self._file = None
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._number += 1
-        path = self.folder / f"{day.isoformat()}_{self._instance}_{self._number}{SUFFIX}"
+        path = self.folder / file_name(day, self._instance, self._number)
         self._file = _File(path, day)
         self._delete_old(day)
         return self._file
@@ -252,144 +220,5 @@ def _write_whole(descriptor: int, block: bytes) -> None:
         raise OSError(0, f"{written} of {len(block)} bytes were written, the disk is probably full")
 
 
-def files(folder: Path) -> list[Path]:
-    """The files of the log, oldest first; other files in the folder are not touched."""
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
-
-
-def day_of(path: Path) -> date:
-    """The UTC day whose predictions a file of the log holds."""
-    return date.fromisoformat(path.name[:10])
-
-
-@dataclass
-class Contents:
-    """What a file of the log holds.
-
-    `partial` is 1 where a killed process left half a line at the end, `foreign` counts
-    whole lines that no version of this log wrote, `erased` the ones taken out on request.
-    """
-
-    lines: list[LogLine] = field(default_factory=list)
-    partial: int = 0
-    foreign: int = 0
-    erased: int = 0
-
-
-def read(path: Path) -> Contents:
-    """Read one file of the log; unreadable lines are counted, not raised."""
-    contents = Contents()
-    for raw in path.read_bytes().splitlines(keepends=True):
-        if not raw.endswith(b"\n"):
-            contents.partial += 1
-            continue
-        line = parse(raw)
-        if line is not None:
-            contents.lines.append(line)
-        elif is_erased(raw):
-            contents.erased += 1
-        else:
-            contents.foreign += 1
-    return contents
-
-
-def parse(raw: bytes) -> LogLine | None:
-    """One line of the log, or None when it is not one."""
-    try:
-        line = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(line, dict) or line.get("schema") != SCHEMA or set(line) != set(FIELDS):
-        return None
-    return line  # type: ignore[return-value]  # the keys are those of LogLine, checked above
-
-
-def is_erased(raw: bytes) -> bool:
-    """Whether a line was one that has been erased."""
-    return raw.rstrip(b" }\n") == _ERASED[:-1]
-
-
-_ERASED: Final = b'{"schema":1,"erased":true}'
-
-
-def erase(folder: Path, customer_id: str) -> int:
-    """Erase every line of one customer, in all files; returns how many.
-
-    A line is overwritten in place by `{"schema":1,"erased":true}` padded with blanks to
-    its old length. So a file that a running service appends to is treated like any other:
-    nothing moves, and no line written meanwhile is lost. What the service answers about
-    the customer later is logged again; stop asking first.
-
-    Raises:
-        PredictionLogError: a file cannot be read or written.
-    """
-    try:
-        return sum(_erase_in(path, customer_id) for path in files(folder))
-    except OSError as error:
-        raise PredictionLogError(f"cannot erase in {folder}: {error.strerror or error}") from error
-
-
-def _erase_in(path: Path, customer_id: str) -> int:
-    found = 0
-    with path.open("r+b", buffering=0) as file:
-        for start, raw in _located(_settled(file)):
-            if _is_about(raw, customer_id):
-                os.pwrite(file.fileno(), _blank(raw), start)
-                found += 1
-        os.fsync(file.fileno())
-    return found
-
-
-def _settled(file: FileIO) -> bytes:
-    """The content, after a moment's patience with a last line that is being written."""
-    content = file.read()
-    for _ in range(_PATIENCE):
-        if not content or content.endswith(b"\n"):
-            break
-        time.sleep(0.1)
-        content += file.read()
-    return content
-
-
-def _located(content: bytes) -> Iterator[tuple[int, bytes]]:
-    start = 0
-    for raw in content.splitlines(keepends=True):
-        yield start, raw
-        start += len(raw)
-
-
-def _is_about(raw: bytes, customer_id: str) -> bool:
-    quoted = b'"customer_id":' + orjson.dumps(customer_id)
-    if quoted not in raw:
-        return False
-    line = parse(raw)
-    return line is None or line["customer_id"] == customer_id
-
-
-def _blank(raw: bytes) -> bytes:
-    """What replaces a line: of the same length, and still a line of JSON if it was a whole one."""
-    if not raw.endswith(b"\n"):
-        return b" " * len(raw)
-    return _ERASED[:-1] + b" " * (len(raw) - len(_ERASED) - 1) + b"}\n"
-
-
-def main() -> None:
-    """Command line: `erase`."""
-    parser = argparse.ArgumentParser(prog="python -m monitoring.prediction_log", description=erase.__doc__)
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    verb = verbs.add_parser("erase", help="erase one customer from the prediction log")
-    verb.add_argument("--customer", required=True, help="the customer's id, as it was sent")
-    verb.add_argument("--folder", type=Path, default=Path(os.environ.get("CHURN_LOG_DIR") or DEFAULT_FOLDER))
-    options = parser.parse_args()
-    found = erase(options.folder, options.customer)
-    command.show(f"{found} lines erased in {options.folder}")
-
-
 def _host() -> str:
     return re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:64] or "host"
-
-
-if __name__ == "__main__":
-    command.run(main)
