@@ -7,6 +7,7 @@ definition, the load test and the feature table of the documentation are all mad
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -28,6 +29,9 @@ OTHER: Final = "other"
 """What an operating system or browser becomes that the model has not seen."""
 
 MAXIMUM_CATEGORY_LENGTH: Final = 64
+LONGEST_CUSTOMER_ID: Final = 128
+"""In characters."""
+
 EVENTS_PER_DAY: Final = 10_000
 """More than this in a day is a machine, not a listener; counts are capped at it."""
 
@@ -261,13 +265,47 @@ def _annotation(feature: Feature) -> Any:
 class _Identified(BaseModel):
     model_config = ConfigDict(extra="forbid", title="Customer")
 
-    customer_id: Annotated[str, Field(strict=True, min_length=1, max_length=128)] = Field(
+    customer_id: Annotated[str, Field(strict=True, min_length=1, max_length=LONGEST_CUSTOMER_ID)] = Field(
         description="Your id of the customer; comes back with the answer.", examples=["30"]
     )
     as_of: AwareDatetime = Field(
         description="The moment the features describe, with its time zone: only what happened before it counts.",
         examples=["2018-11-02T00:00:00Z"],
     )
+
+
+BLANKS: Final = (
+    " \t\n\v\f\r\x1c\x1d\x1e\x1f\x85\xa0\u1680"
+    "\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+)
+"""The characters that `str.strip` removes, for SQL, which must be told."""
+
+_WHOLE: Final = re.compile(r"([0-9]+)\.0+")
+
+
+def customer_key(text: str) -> str:
+    """The id by which logs, lists, joins and erasure know a customer, however it was spelled.
+
+    Blanks around it go, and so does the fraction of a whole number: `104.0` is `104`.
+    Leading zeros, capitals and exponents stay, since they may tell two customers apart.
+    Empty for blanks alone, which are nobody's id.
+    """
+    key = text.strip()
+    whole = _WHOLE.fullmatch(key)
+    return key if whole is None else whole[1]
+
+
+def customer_key_sql(column: str) -> str:
+    """`customer_key` as a DuckDB expression over a column of text."""
+    key = trimmed_sql(column)
+    return f"CASE WHEN contains({column}, '.') THEN regexp_replace({key}, '^{_WHOLE.pattern}$', '\\1') ELSE {key} END"
+
+
+def trimmed_sql(column: str) -> str:
+    """`str.strip` as a DuckDB expression over a column of text."""
+    # Hardly any text has a blank at its ends, and to look there costs a quarter of trimming.
+    begins, ends = f"{column} >= '!' AND {column} < chr(127)", f"{column}[-1] BETWEEN '!' AND '~'"
+    return f"CASE WHEN {begins} AND {ends} THEN {column} ELSE trim({column}, '{BLANKS}') END"
 
 
 def _field(feature: Feature) -> Any:

@@ -31,6 +31,8 @@ from different rows.
 
 from typing import Final
 
+from churn.contract import LONGEST_CUSTOMER_ID, customer_key_sql, trimmed_sql
+
 RAW_COLUMNS: Final = (
     "artist", "auth", "firstName", "gender", "itemInSession", "lastName", "length", "level", "location",
     "method", "page", "registration", "sessionId", "song", "status", "ts", "userAgent", "userId",
@@ -40,7 +42,6 @@ REQUIRED_COLUMNS: Final = ("ts", "userId", "page", "sessionId", "itemInSession",
 EARLIEST_MS: Final = 946_684_800_000  # 2000-01-01
 LATEST_MS: Final = 4_102_444_800_000  # 2100-01-01, exclusive
 LONGEST_SONG_S: Final = 24 * 60 * 60
-LONGEST_CUSTOMER_ID: Final = 128
 
 MALFORMED: Final = "malformed line"
 NO_CUSTOMER: Final = "no customer (userId empty or absent)"
@@ -54,7 +55,7 @@ _CARRIED: Final = ("artist", "gender", "level", "location", "page", "userId")
 
 def _clean(column: str) -> str:
     """The column as text; trimming costs, so only what is carried on as text is trimmed."""
-    text = f"trim(\"{column}\", e' \\t\\r\\n')" if column in _CARRIED else f'"{column}"'
+    text = trimmed_sql(f'"{column}"') if column in _CARRIED else f'"{column}"'
     return f"nullif({text}, '') AS \"{column}\""
 
 
@@ -75,7 +76,7 @@ def _in_range(moment: str) -> str:
 
 # Names of their own, so that no raw column is hidden by the value made of it.
 _PARSED: Final = f"""
-    regexp_replace("userId", '^([0-9]+)\\.0+$', '\\1') AS customer,
+    {customer_key_sql('"userId"')} AS customer,
     {_milliseconds("ts")} AS moment,
     {_milliseconds("registration")} AS registered,
     {_whole("sessionId")} AS session,

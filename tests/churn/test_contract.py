@@ -1,9 +1,25 @@
 import math
+import sys
 
+import duckdb
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from churn.contract import CONTRACT_VERSION, FEATURES, NAMES, NULLABLE, Customer, example_customer
+from churn.contract import (
+    BLANKS,
+    CONTRACT_VERSION,
+    FEATURES,
+    NAMES,
+    NULLABLE,
+    Customer,
+    customer_key,
+    customer_key_sql,
+    example_customer,
+)
+
+DUCK = duckdb.connect()
 
 
 def test_the_version_names_this_contract() -> None:
@@ -65,3 +81,39 @@ def test_other_wrong_values_are_refused(field: str, value: object) -> None:
 
 def test_an_unseen_operating_system_is_valid() -> None:
     assert Customer.model_validate(example_customer() | {"os": "BeOS"}).os == "BeOS"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("104", "104"),
+        ("104.0", "104"),
+        (" 104.000\t", "104"),
+        ("\xa0104\u2028", "104"),
+        ("0104.0", "0104"),
+        ("104.5", "104.5"),
+        ("104.", "104."),
+        ("-104.0", "-104.0"),
+        ("1.1E7", "1.1E7"),
+        ("u-104.0", "u-104.0"),
+        ("Ann", "Ann"),
+        ("\u0661.0", "\u0661.0"),
+        (" \n ", ""),
+    ],
+)
+def test_one_customer_has_one_key_however_the_id_is_spelled(text: str, key: str) -> None:
+    assert customer_key(text) == key
+
+
+def test_blanks_are_what_python_strips() -> None:
+    assert set(BLANKS) == {letter for letter in map(chr, range(sys.maxunicode + 1)) if letter.isspace()}
+
+
+@given(st.text(st.sampled_from(f"019.-+Ee\u0661\xe9{BLANKS}") | st.characters(codec="utf-8")))
+@example("")
+@example("12.0 ")
+@example("\x7f1.0")
+def test_the_key_in_sql_is_the_key_in_python(text: str) -> None:
+    ((key,),) = DUCK.execute(f"SELECT {customer_key_sql('id')} FROM (SELECT ?::VARCHAR AS id)", [text]).fetchall()
+    assert key == customer_key(text)
+    assert customer_key(key) == key
