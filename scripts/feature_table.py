@@ -5,7 +5,7 @@ from typing import Final
 
 from churn.command import run, show
 from churn.contract import CONTRACT_VERSION, FEATURES, Feature
-from churn.model.artifact import replace_file
+from churn.files import replace_file
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "features.md"
 

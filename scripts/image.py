@@ -16,7 +16,8 @@ from typing import Final
 from churn.command import run, say, show
 from churn.contract import CONTRACT_VERSION, example_customer
 from churn.errors import ChurnError
-from churn.model.artifact import Champion, champion_path, read_champion, replace_file
+from churn.files import replace_file
+from churn.model.artifact import Champion, champion_path, read_champion
 from scripts import bento, engine, image_inventory, sbom
 from serving.settings import API_KEYS, API_KEYS_FILE, CHAMPION, LOG_DIR, SETTINGS
 

@@ -13,8 +13,8 @@ import pandas as pd
 
 from churn.command import run, say, show
 from churn.errors import ChurnError, SettingError
+from churn.files import whole_folder
 from churn.quality.measures import LABEL
-from churn.whole_folder import whole_folder
 from training.forest.fit import ForestSettings, fit
 from training.selection import leaderboard as boards
 from training.selection.automl import ModelScores, automl_scores, thousand_rows

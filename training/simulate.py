@@ -12,7 +12,7 @@ from churn.errors import SettingError
 from churn.moments import iso
 from training.simulator.settings import DEFAULT_START, WORLDS, SimulationSettings
 from training.simulator.simulation import Simulation, simulate
-from training.simulator.writing import whole_or_nothing, write_log
+from training.simulator.writing import result_file, write_log
 from training.table.dataset import snapshots
 
 __all__ = ["Simulation", "SimulationSettings", "simulate", "write_log", "write_truth"]
@@ -30,11 +30,11 @@ def write_truth(simulation: Simulation, path: Path | str) -> None:
     """
     target = Path(path)
     table = _true_probabilities(simulation)
-    with whole_or_nothing(target) as unfinished:
+    with result_file(target) as fresh:
         if target.suffix == ".parquet":
-            table.to_parquet(unfinished, index=False)
+            table.to_parquet(fresh, index=False)
         else:
-            table.to_csv(unfinished, index=False)
+            table.to_csv(fresh, index=False)
 
 
 def _true_probabilities(simulation: Simulation) -> pd.DataFrame:

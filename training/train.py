@@ -17,7 +17,8 @@ from churn.code_version import code_version
 from churn.command import run, say, show
 from churn.contract import FEATURES, NAMES
 from churn.errors import SettingError
-from churn.model.artifact import FOREST, ONNX, REFERENCE, Calibration, Champion, champion_path, replace_file
+from churn.files import replace_file
+from churn.model.artifact import FOREST, ONNX, REFERENCE, Calibration, Champion, champion_path
 from churn.model.explaining import Explainer
 from churn.model.scoring import NULL_VALUE, calibrated
 from churn.moments import iso

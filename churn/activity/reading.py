@@ -8,7 +8,6 @@ says what each field must be and what becomes of a row where it is not.
 
 import itertools
 import json
-import os
 import tempfile
 import uuid
 from collections import Counter, defaultdict
@@ -38,6 +37,7 @@ from churn.activity.rows import (
 from churn.activity.sources import literal, parameters, query, unreadable
 from churn.contract import MAXIMUM_CATEGORY_LENGTH
 from churn.errors import EventLogError
+from churn.files import whole_file
 from churn.moments import iso
 
 EVENT_SCHEMA: Final = {
@@ -427,18 +427,13 @@ def _family(found: Any) -> str | None:
 
 def write_events(log: EventLog, path: Path) -> None:
     """Write the events as Parquet, sorted, with the report in its metadata; all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     rows = ibis.to_sql(log.events.order_by(list(EVENT_SCHEMA)), dialect="duckdb")
     report = _text_literal(json.dumps(log.report.to_dict()))
-    try:
+    with whole_file(path) as fresh:
         log.events.get_backend().con.execute(
-            f"COPY ({rows}) TO {_text_literal(str(unfinished))} "
+            f"COPY ({rows}) TO {_text_literal(str(fresh))} "
             f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{_REPORT_KEY}: {report}}})"
         )
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _text_literal(text: str) -> str:

@@ -14,7 +14,6 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -26,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from churn.contract import CONTRACT_VERSION, NAMES
 from churn.errors import ArtifactError, ContractMismatchError, ModelStoreError
+from churn.files import replace_file
 
 FORMAT_VERSION: Final = 1
 MODEL_NAME: Final = "churn"
@@ -255,19 +255,3 @@ def read_champion(path: Path) -> Champion:
 def write_champion(path: Path, champion: Champion) -> None:
     """Replace the pointer in one step: a reader sees the old or the new one, never half."""
     replace_file(path, (json.dumps({"tag": champion.tag, "sha256": champion.sha256}, indent=1) + "\n").encode())
-
-
-def replace_file(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write to a temporary name in the same folder, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(mode)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from churn.errors import ChannelError
-from churn.model.artifact import replace_file
+from churn.files import replace_file
 from monitoring.reports.week import Week
 
 JOB: Final = "churn_report"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from churn.command import run, show
-from churn.model.artifact import replace_file
+from churn.files import replace_file
 from monitoring.grafana.dashboard_panels import Chart, Limit, Page, Query, Section, to_json
 
 FOLDER: Final = Path("deploy/grafana/dashboards")

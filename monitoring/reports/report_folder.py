@@ -1,20 +1,16 @@
 """Where the reports lie: one folder a week, replaced in one step, and what is read back of them."""
 
 import contextlib
-import ctypes
-import ctypes.util
-import errno
 import fcntl
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from churn.errors import ReportError, SettingError
+from churn.files import whole_folder
 from monitoring.reports.week import Week
 
 DRIFT: Final = "drift.html"
@@ -25,9 +21,6 @@ COLUMNS: Final = "columns.parquet"
 INDEX: Final = "index.html"
 PRIVATE: Final = frozenset({AT_RISK})
 """Files with customer ids: mode 0600."""
-
-_EXCHANGE: Final = 2
-_AT_WORKING_FOLDER: Final = -100
 
 
 @dataclass(frozen=True)
@@ -75,22 +68,12 @@ class ReportFolder:
             self._replace(week, {**kept, name: content, **derived(content)})
 
     def _replace(self, week: Week, files: Mapping[str, bytes]) -> Path:
-        self._sweep()
         target = self.week(week)
-        fresh = Path(tempfile.mkdtemp(dir=self.path, prefix=f".{week}."))
-        try:
+        with whole_folder(target) as fresh:
             for name, content in files.items():
-                _write(fresh / name, content, 0o600 if name in PRIVATE else 0o644)
-            fresh.chmod(0o755)
-            _swap(fresh, target)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+                (fresh / name).write_bytes(content)
+                (fresh / name).chmod(0o600 if name in PRIVATE else 0o644)
         return target
-
-    def _sweep(self) -> None:
-        """Remove what killed runs left: nobody else is writing now, and customer ids may be in it."""
-        for left in self.path.glob(".????-W??.*"):
-            shutil.rmtree(left, ignore_errors=True)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -134,45 +117,3 @@ def _is_summary(content: Any) -> bool:
         isinstance(model, dict) and isinstance(model.get("model"), str) and isinstance(model.get("predictions"), int)
         for model in models
     )
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, mode)
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-
-
-def _swap(fresh: Path, target: Path) -> None:
-    """Put `fresh` in the place of `target`, whatever was there; afterwards the old content is at `fresh`.
-
-    A folder cannot be renamed over a full one, so the two change names in one step
-    (Linux). Where that cannot be done, there is a moment without the folder.
-    """
-    while True:
-        try:
-            fresh.rename(target)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-        else:
-            return
-        if _exchanged(fresh, target):
-            return
-        with (
-            tempfile.TemporaryDirectory(dir=fresh.parent, prefix=".old.") as aside,
-            contextlib.suppress(FileNotFoundError),
-        ):
-            target.rename(Path(aside, "report"))
-
-
-def _exchanged(one: Path, other: Path) -> bool:
-    """Whether two names changed places, by `renameat2(2)`."""
-    library = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
-    rename = getattr(library, "renameat2", None)
-    if rename is None:
-        return False
-    names = os.fsencode(one), os.fsencode(other)
-    return bool(rename(_AT_WORKING_FOLDER, names[0], _AT_WORKING_FOLDER, names[1], _EXCHANGE) == 0)

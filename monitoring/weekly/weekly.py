@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from churn.command import say
 from churn.errors import ChurnError, ModelStoreError, ReportError, SettingError
-from churn.model.artifact import replace_file
+from churn.files import replace_file
 from monitoring.drift import column_store, segments
 from monitoring.drift.column_summary import Population, rounding_step
 from monitoring.drift.decision import CHURN_PROBABILITY, OUTPUTS, DriftSettings, Ranking, decide, rank

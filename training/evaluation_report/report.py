@@ -14,7 +14,7 @@ from ibis import Table
 from churn.activity.features import DAY_MS
 from churn.activity.reading import load_events
 from churn.errors import ChurnError, SettingError
-from churn.model.artifact import replace_file
+from churn.files import replace_file
 from churn.quality.intervals import percentile
 from churn.quality.measures import LABEL
 from churn.quality.paired import paired

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from churn.errors import SettingError
+from churn.files import whole_file
 from training.simulator import pages
 from training.simulator.behaviour import LEVELS
 from training.simulator.columns import LOST_BY_BROKEN_CLIENT, PER_PAGE, SCHEMA, Columns
@@ -37,25 +37,28 @@ def write_log(simulation: Simulation, path: Path | str, progress: Callable[[str]
         SettingError: the folder does not exist or cannot be written to.
     """
     target = Path(path)
-    with whole_or_nothing(target) as unfinished:
+    with result_file(target) as fresh:
         if target.suffix == ".parquet":
-            _write_parquet(simulation, unfinished)
+            _write_parquet(simulation, fresh)
         else:
-            _write_json(simulation, unfinished, compressed=target.suffix == ".gz")
+            _write_json(simulation, fresh, compressed=target.suffix == ".gz")
     progress(f"{len(simulation.rows):,} rows, {target.stat().st_size / 1e6:,.1f} MB in {target}")
 
 
 @contextmanager
-def whole_or_nothing(target: Path) -> Iterator[Path]:
-    """A temporary name beside `target`, which it becomes when the block ends well."""
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
+def result_file(target: Path) -> Iterator[Path]:
+    """`whole_file` for a file that a user named: its folder must exist, and a failure names the setting.
+
+    Raises:
+        SettingError: the folder does not exist or cannot be written to.
+    """
+    if not target.parent.is_dir():
+        raise SettingError("out", str(target), "a file in a folder that exists")
     try:
-        yield unfinished
-        unfinished.replace(target)
+        with whole_file(target) as fresh:
+            yield fresh
     except OSError as error:
         raise SettingError("out", str(target), f"a file that can be written ({error.strerror})") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _write_parquet(simulation: Simulation, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, Final
 import pandas as pd
 
 from churn.errors import NotEnoughDataError
-from churn.model.artifact import replace_file
+from churn.files import replace_file, whole_folder
 
 EVENTS: Final = "events.parquet"
 TRAINING: Final = "training.parquet"
@@ -65,15 +64,11 @@ class DataFolder:
 
     def write_requests(self, bodies: Iterable[bytes]) -> list[Path]:
         """Replace the request bodies: `requests/customers-0001.json` and on."""
-        target, fresh = self.path / REQUESTS, self.path / f".{REQUESTS}.new"
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True, mode=0o700)
-        names = []
-        for number, body in enumerate(bodies, 1):
-            names.append(f"customers-{number:04d}.json")
-            (fresh / names[-1]).write_bytes(body)
-        shutil.rmtree(target, ignore_errors=True)
-        fresh.rename(target)
+        target, names = self.path / REQUESTS, []
+        with whole_folder(target, mode=0o700) as folder:
+            for number, body in enumerate(bodies, 1):
+                names.append(f"customers-{number:04d}.json")
+                (folder / names[-1]).write_bytes(body)
         return [target / name for name in names]
 
 

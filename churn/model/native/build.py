@@ -18,6 +18,7 @@ from typing import Final
 
 from churn.command import run, say
 from churn.errors import ChurnError
+from churn.files import replace_file
 from churn.model.native import FOLDER, LIBRARIES, expected_sha256
 
 SOURCE: Final = FOLDER / "treeshap.c"
@@ -90,7 +91,7 @@ def check(built: dict[str, str]) -> None:
 
 def update(built: dict[str, str]) -> None:
     """Take what was built as reviewed."""
-    LIBRARIES.write_text(json.dumps({"compiler": compiler(), "sha256": built}, indent=2) + "\n")
+    replace_file(LIBRARIES, (json.dumps({"compiler": compiler(), "sha256": built}, indent=2) + "\n").encode())
 
 
 def main() -> None:
