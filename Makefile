@@ -143,10 +143,6 @@ report: $(DEMO) ## the weekly drift report of what was served (WEEK=2018-W44; th
 monitor-ui: $(DEMO) ## show the weeks in Evidently's own pages on MONITOR_PORT, until interrupted
 	$(RUN) -m monitoring.evidently_ui --reports $(REPORTS) --workspace $(DATA)/evidently --host $(HOST) --port $(MONITOR_PORT)
 
-.PHONY: dashboards
-dashboards: $(DEV) ## write the Grafana dashboards that deploy/ provisions
-	$(RUN) -m monitoring.grafana.dashboards
-
 .PHONY: report-schedule
 report-schedule: $(DEV) ## make the report every Monday by Prefect's clock, until interrupted (CHURN_REPORT_SCHEDULE=weekly|daily|cron)
 	WEEK=$(WEEK) $(RUN) -m monitoring.report_schedule --log-dir $(CHURN_LOG_DIR) --reports $(REPORTS) \

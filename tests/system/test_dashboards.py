@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from monitoring.alerts import report_metrics
-from monitoring.grafana.dashboards import PAGES
 from monitoring.reports.week import Week
 from tests.integration.test_service import customers
+from tests.support.dashboards import DASHBOARDS
 from tests.system.watching import Watched, eventually
 
 pytestmark = pytest.mark.system
@@ -18,11 +18,9 @@ pytestmark = pytest.mark.system
 # What Grafana puts in their places.
 MACROS = {"$__rate_interval": "1m", "$__range": "1h"}
 QUERIES = [
-    pytest.param(query.expression, id=f"{page.uid}-{chart.title}-{query.legend}")
-    for page in PAGES
-    for section in page.sections
-    for chart in section.charts
-    for query in chart.queries
+    pytest.param(target["expr"], id=f"{dashboard.uid}-{panel['title']}-{target['legendFormat']}")
+    for dashboard in DASHBOARDS
+    for panel, target in dashboard.targets
 ]
 
 

@@ -1,61 +1,62 @@
-"""The dashboards as Grafana gets them."""
+"""The Grafana dashboards: complete, legible, and about figures that exist."""
 
 import json
 import re
-from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from monitoring.alerts import report_metrics
-from monitoring.grafana.dashboard_panels import COLUMNS, Page, to_json
-from monitoring.grafana.dashboards import FOLDER, PAGES, export
 from serving import metrics as service_metrics
+from tests.support.dashboards import DASHBOARDS, EXPRESSIONS, Dashboard
 
-ROOT = Path(__file__).parent.parent.parent.parent
-GRAFANA = ROOT / "deploy" / "grafana"
-NUMBERED = [pytest.param(page, id=page.uid) for page in PAGES]
+DEPLOY = Path(__file__).parent.parent.parent / "deploy"
+COLUMNS = 24
+"""Width of Grafana's grid."""
 
-
-def panels(page: Page) -> list[dict[str, Any]]:
-    made: list[dict[str, Any]] = json.loads(to_json(page))["panels"]
-    return made
+EACH = pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.uid)
 
 
-def charts(page: Page) -> list[dict[str, Any]]:
-    return [panel for panel in panels(page) if panel["type"] != "row"]
-
-
-def expressions() -> Iterator[str]:
-    for page in PAGES:
-        for panel in charts(page):
-            yield from (target["expr"] for target in panel["targets"])
-
-
-def test_the_files_are_what_make_dashboards_writes(tmp_path: Path) -> None:
-    written = export(tmp_path)
-    assert {path.name for path in written} == {path.name for path in (ROOT / FOLDER).iterdir()}
-    for path in written:
-        assert path.read_text() == (ROOT / FOLDER / path.name).read_text(), "run `make dashboards`"
+def by_uid(uid: str) -> Dashboard:
+    (found,) = [dashboard for dashboard in DASHBOARDS if dashboard.uid == uid]
+    return found
 
 
 def test_there_is_one_for_the_service_its_predictions_drift_and_performance() -> None:
-    assert [page.uid for page in PAGES] == ["churn-service", "churn-predictions", "churn-drift", "churn-performance"]
+    assert {dashboard.uid for dashboard in DASHBOARDS} == {
+        "churn-service",
+        "churn-predictions",
+        "churn-drift",
+        "churn-performance",
+    }
 
 
 def test_in_kubernetes_they_are_the_same() -> None:
-    made = yaml.safe_load((GRAFANA / "kustomization.yaml").read_text())
+    made = yaml.safe_load((DEPLOY / "grafana" / "kustomization.yaml").read_text())
     (generated,) = made["configMapGenerator"]
-    assert set(generated["files"]) == {f"dashboards/{page.uid}.json" for page in PAGES}
+    assert set(generated["files"]) == {f"dashboards/{dashboard.uid}.json" for dashboard in DASHBOARDS}
     assert made["generatorOptions"]["labels"] == {"grafana_dashboard": "1"}
 
 
-@pytest.mark.parametrize("page", NUMBERED)
-def test_every_panel_says_what_it_shows_in_which_unit_and_from_where_on_it_is_bad(page: Page) -> None:
-    for panel in charts(page):
+@EACH
+def test_the_file_is_written_in_one_way(dashboard: Dashboard) -> None:
+    """So that a change made in Grafana and exported shows as that change alone."""
+    assert dashboard.path.read_text() == json.dumps(dashboard.content, sort_keys=True, indent=1) + "\n"
+
+
+@EACH
+def test_the_address_is_the_name_of_the_file_and_times_are_utc(dashboard: Dashboard) -> None:
+    assert dashboard.content["uid"] == dashboard.uid
+    assert dashboard.content["timezone"] == "utc"
+    assert dashboard.content["editable"] is False
+    assert dashboard.content["tags"] == ["churn"]
+
+
+@EACH
+def test_every_panel_says_what_it_shows_in_which_unit_and_from_where_on_it_is_bad(dashboard: Dashboard) -> None:
+    for panel in dashboard.charts:
         assert panel["title"]
         assert panel["description"].endswith(".")
         defaults = panel["fieldConfig"]["defaults"]
@@ -66,21 +67,26 @@ def test_every_panel_says_what_it_shows_in_which_unit_and_from_where_on_it_is_ba
         assert panel["targets"]
 
 
-@pytest.mark.parametrize("page", NUMBERED)
-def test_whoever_has_another_prometheus_chooses_it_once(page: Page) -> None:
-    board = json.loads(to_json(page))
-    (variable,) = board["templating"]["list"]
+@EACH
+def test_a_course_asks_for_a_range_and_a_figure_for_the_newest_value(dashboard: Dashboard) -> None:
+    for panel, target in dashboard.targets:
+        course = panel["type"] == "timeseries"
+        assert (target.get("range", False), target.get("instant", False)) == (course, not course), panel["title"]
+
+
+@EACH
+def test_whoever_has_another_prometheus_chooses_it_once(dashboard: Dashboard) -> None:
+    (variable,) = dashboard.content["templating"]["list"]
     assert (variable["type"], variable["name"], variable["query"]) == ("datasource", "datasource", "prometheus")
-    for panel in charts(page):
-        for asked in (panel, *panel["targets"]):
+    for panel, target in dashboard.targets:
+        for asked in (panel, target):
             assert asked["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
 
 
-@pytest.mark.parametrize("page", NUMBERED)
-def test_panels_are_numbered_and_lie_beside_each_other(page: Page) -> None:
-    made = panels(page)
-    assert [panel["id"] for panel in made] == list(range(1, len(made) + 1))
-    places = [panel["gridPos"] for panel in made]
+@EACH
+def test_panels_are_numbered_and_lie_beside_each_other(dashboard: Dashboard) -> None:
+    assert [panel["id"] for panel in dashboard.panels] == list(range(1, len(dashboard.panels) + 1))
+    places = [panel["gridPos"] for panel in dashboard.panels]
     for place in places:
         assert 0 <= place["x"] < place["x"] + place["w"] <= COLUMNS
     for one, other in combinations(places, 2):
@@ -89,24 +95,23 @@ def test_panels_are_numbered_and_lie_beside_each_other(page: Page) -> None:
         assert beside or below
 
 
-@pytest.mark.parametrize("page", NUMBERED)
-def test_the_targets_of_a_panel_are_told_apart(page: Page) -> None:
-    for panel in charts(page):
+@EACH
+def test_the_targets_of_a_panel_are_told_apart(dashboard: Dashboard) -> None:
+    for panel in dashboard.charts:
         references = [target["refId"] for target in panel["targets"]]
         assert len(set(references)) == len(references)
         assert len({target["legendFormat"] for target in panel["targets"]}) == len(references)
 
 
-def test_every_metric_that_is_asked_for_is_written_by_the_service_or_the_report() -> None:
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_every_metric_that_is_asked_for_is_written_by_the_service_or_the_report(expression: str) -> None:
     exported = {found.name for metric in service_metrics.METRICS for found in metric.describe()}
     samples = {f"{name}{suffix}" for name in exported for suffix in ("", "_total", "_bucket", "_sum", "_count")}
-    for expression in expressions():
-        named = set(re.findall(r"\bchurn_[a-z_]+", expression))
-        assert named <= samples | set(report_metrics.METRICS), expression
+    assert set(re.findall(r"\bchurn_[a-z_]+", expression)) <= samples | set(report_metrics.METRICS)
 
 
 def test_every_metric_of_the_service_and_what_matters_of_the_report_is_shown() -> None:
-    shown = "\n".join(expressions())
+    shown = "\n".join(EXPRESSIONS)
     for metric in service_metrics.METRICS:
         (found,) = metric.describe()
         assert found.name in shown
@@ -120,13 +125,12 @@ def test_every_metric_of_the_service_and_what_matters_of_the_report_is_shown() -
 
 
 def test_a_verdict_that_is_not_fine_is_red() -> None:
-    (page,) = [page for page in PAGES if page.uid == "churn-drift"]
     red = {
         panel["title"]: {
             override["matcher"]["options"]: [change["value"] for change in override["properties"]]
             for override in panel["fieldConfig"]["overrides"]
         }
-        for panel in charts(page)
+        for panel in by_uid("churn-drift").charts
     }
     colour = [{"mode": "fixed", "fixedColor": "red"}]
     assert red["Verdict"] == dict.fromkeys(set(report_metrics.VERDICTS) - {"ok"}, colour)
@@ -134,13 +138,11 @@ def test_a_verdict_that_is_not_fine_is_red() -> None:
 
 
 def test_limits_are_those_of_the_alerts() -> None:
-    rules = (ROOT / "deploy" / "prometheus" / "rules.yml").read_text()
+    rules = (DEPLOY / "prometheus" / "rules.yml").read_text()
     limits = {
-        chart.title: chart.limit.value
-        for page in PAGES
-        for part in page.sections
-        for chart in part.charts
-        if chart.limit
+        panel["title"]: panel["fieldConfig"]["defaults"]["thresholds"]["steps"][-1]["value"]
+        for dashboard in DASHBOARDS
+        for panel in dashboard.charts
     }
     assert "> 0.01\n" in rules
     assert limits["Errors"] == 0.01
