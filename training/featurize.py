@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from churn.activity.labels import HORIZON_DAYS, KINDS, check
-from churn.activity.reading import EventLog, read_events, write_events
+from churn.activity.reading import read_events
+from churn.activity.typed import EventLog, write_events
 from churn.command import run, say, show
 from churn.contract import CONTRACT_VERSION
 from churn.errors import NotEnoughDataError, SettingError

@@ -19,7 +19,8 @@ import pyarrow as pa
 
 from churn.activity.features import DAY_MS
 from churn.activity.labels import Definition, LabelKind, labels_at
-from churn.activity.reading import EventLog, read_events
+from churn.activity.reading import read_events
+from churn.activity.typed import EventLog
 from churn.command import say
 from churn.contract import AT_RISK_DAYS, LOOKBACK_DAYS
 from churn.errors import SettingError

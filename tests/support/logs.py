@@ -7,7 +7,7 @@ import ibis
 import pyarrow as pa
 from ibis import Table
 
-from churn.activity.reading import EVENT_SCHEMA
+from churn.activity.typed import EVENT_SCHEMA
 
 SCHEMA = ibis.schema(EVENT_SCHEMA).to_pyarrow()
 

@@ -15,7 +15,8 @@ from sklearn.metrics import roc_auc_score
 
 from churn.activity.features import DAY_MS
 from churn.activity.labels import labels
-from churn.activity.reading import EventLog, read_events
+from churn.activity.reading import read_events
+from churn.activity.typed import EventLog
 from churn.errors import SettingError
 from tests.support.log_figures import FIGURES, figures
 from training.simulate import Simulation, SimulationSettings, simulate, write_log

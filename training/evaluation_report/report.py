@@ -12,7 +12,7 @@ import pandas as pd
 from ibis import Table
 
 from churn.activity.features import DAY_MS
-from churn.activity.reading import load_events
+from churn.activity.typed import load_events
 from churn.errors import ChurnError, SettingError
 from churn.files import replace_file
 from churn.quality.intervals import percentile

@@ -17,10 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn.activity import reading as module
+from churn.activity import report as reports
 from churn.activity import rows as event_rows
-from churn.activity.reading import EVENT_SCHEMA, EventLog, ReadReport, load_events, read_events, write_events
+from churn.activity import typed
+from churn.activity.reading import read_events
+from churn.activity.report import ReadReport
 from churn.activity.rows import DUPLICATE, MALFORMED, NO_CUSTOMER
+from churn.activity.typed import EVENT_SCHEMA, EventLog, load_events, write_events
 from churn.errors import EventLogError
 from tests.support.raw_logs import ABSENT, COLUMNS, LOGGED_OUT, json_lines, raw, write_csv, write_json, write_parquet
 from tests.support.raw_logs import write_spark_csv as write_spark
@@ -180,8 +183,8 @@ def test_the_agent_gives_system_and_browser(agent: str, os: str | None, browser:
 
 
 def test_a_family_is_cut_to_what_the_contract_takes_and_other_is_unknown() -> None:
-    assert module._family(SimpleNamespace(family="x" * 80)) == "x" * 64
-    assert module._family(SimpleNamespace(family="Other")) is None
+    assert typed._family(SimpleNamespace(family="x" * 80)) == "x" * 64
+    assert typed._family(SimpleNamespace(family="Other")) is None
 
 
 # Dropped and set to null, counted
@@ -278,8 +281,8 @@ def test_few_rows_long_after_all_others_are_pointed_out() -> None:
     assert usual.after_gap == 0
     assert late.after_gap == 1
     assert "1 rows come more than 30 days after all others" in late.lines()[2]
-    assert module._after_gap([(100, 1), (99, 1), (50, 2000), (1, 2000)]) == 2
-    assert module._after_gap([(100, 1), (99, 9), (50, 2000)]) == 0
+    assert reports._after_gap([(100, 1), (99, 1), (50, 2000), (1, 2000)]) == 2
+    assert reports._after_gap([(100, 1), (99, 9), (50, 2000)]) == 0
 
 
 # Formats

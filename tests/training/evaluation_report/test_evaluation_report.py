@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from churn.activity.reading import read_events, write_events
+from churn.activity.reading import read_events
+from churn.activity.typed import write_events
 from churn.errors import SettingError
 from training.evaluation_report.report import (
     Ours,
