@@ -13,30 +13,29 @@ import os
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import bentoml
 import joblib  # type: ignore[import-untyped]  # what the rivals load their forest with; it ships no types
 import orjson
-from _bentoml_sdk import Service  # type: ignore[import-untyped]  # what bentoml.service takes as service_class
 
 from churn.contract import Customer
 from churn.model.scoring import Encoder
-from serving import metrics
-from serving.api import Content, Prediction, PredictResponse, RequestError
+from serving.api import Content, Prediction, PredictResponse
 from serving.api_keys import ApiKeys
-from serving.boundary import Answer, Boundary, Limits, Message, Receive, Scope, Send, request_id_of
-from serving.micro_batches import Asked, MicroBatcher
+from serving.asgi import Application, Message, Receive, Scope, Send, request_id_of
+from serving.boundary import Boundary
+from serving.bounded_service import BoundedService
+from serving.limits import Limits
+from serving.micro_batches import MicroBatcher, PendingRequest
+from serving.observer import RequestObserver
 from serving.requests import parse_together
+from serving.site import Site
 
 PATH: Final = "/predict"
 SETTINGS: Final[dict[str, Any]] = {"tracing": {"excluded_urls": ".*"}, "logging": {"access": {"enabled": False}}}
-CROWD: Final = metrics.IN_FLIGHT.inc
-
-
-def record(path: str, status: int, seconds: float, *_: str | RequestError | None) -> None:
-    """Count as the service counts."""
-    metrics.count_request(path, status, seconds)
+OBSERVER: Final = RequestObserver("none")  # counts as the service counts
 
 
 class Through(Boundary):
@@ -55,7 +54,7 @@ class Through(Boundary):
             return b""
 
         await self._answered(answer, scope["method"], headers, receive, request_id)
-        self._record(PATH, 200, time.perf_counter() - started, request_id, None)
+        self._observer.answered(PATH, 200, time.perf_counter() - started, request_id, None)
 
 
 def _replay(body: Content, receive: Receive) -> Receive:
@@ -67,16 +66,20 @@ def _replay(body: Content, receive: Receive) -> Receive:
     return replayed
 
 
-class GuardedService(Service):  # type: ignore[misc]  # BentoML's types are left out, see pyproject.toml
-    """BentoML's service behind the service's boundary."""
-
-    def to_asgi(self, is_main: bool = True) -> Through:
-        return Through(super().to_asgi(is_main), {}, {}, Limits(), ApiKeys([]), record=record, crowd=CROWD)
+def _around(kind: type[Boundary], app: Application) -> Boundary:
+    return kind(app, Limits(), ApiKeys([]), observer=OBSERVER)
 
 
-@bentoml.service(name="floor", service_class=GuardedService, traffic={"timeout": 5}, **SETTINGS)
+@bentoml.service(
+    name="floor",
+    service_class=partial(BoundedService, boundary=partial(_around, Through)),
+    traffic={"timeout": 5},
+    **SETTINGS,
+)
 class Floor:
     """Validates, and answers a constant."""
+
+    site = Site()
 
     @bentoml.api
     async def predict(self, customers: list[Customer]) -> PredictResponse:
@@ -88,30 +91,20 @@ def _constants(customers: list[Customer]) -> PredictResponse:
     return PredictResponse(model="none", predictions=answers)
 
 
-ANSWERS: Final[dict[str, Answer]] = {}
-
-
-class ParsedService(Service):  # type: ignore[misc]  # as above
-    """Answered before BentoML's request handling, as the service is."""
-
-    def to_asgi(self, is_main: bool = True) -> Boundary:
-        return Boundary(super().to_asgi(is_main), ANSWERS, {}, Limits(), ApiKeys([]), record=record, crowd=CROWD)
-
-
-@bentoml.service(name="parsed", service_class=ParsedService, **SETTINGS)
+@bentoml.service(name="parsed", service_class=partial(BoundedService, boundary=partial(_around, Boundary)), **SETTINGS)
 class Parsed:
-    """Validates, and answers a constant."""
+    """Validates, and answers a constant before BentoML's request handling, as the service does."""
 
     def __init__(self) -> None:
-        ANSWERS[PATH] = MicroBatcher(self._checked, self._answers).ask
+        self.site = Site({PATH: MicroBatcher(self._checked, self._answers).ask})
 
     @bentoml.api
     async def predict(self, customers: list[Customer]) -> PredictResponse:
         return _constants(customers)
 
     @staticmethod
-    def _checked(asked: Sequence[Asked]) -> list[Sequence[str] | Exception]:
-        batch, spans = parse_together([one.body for one in asked], datetime.now(UTC))
+    def _checked(requests: Sequence[PendingRequest]) -> list[Sequence[str] | Exception]:
+        batch, spans = parse_together([request.body for request in requests], datetime.now(UTC))
         return [batch.customer_ids[span] if isinstance(span, slice) else span for span in spans]
 
     @staticmethod

@@ -1,12 +1,10 @@
 """What the two APIs take and answer, as the OpenAPI document shows it; and the one shape of every refusal."""
 
-from dataclasses import dataclass, field
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from churn.contract import NAMES, Customer, example_customer
-from churn.errors import ChurnError
 
 MAXIMUM_PREDICT: Final = 10_000
 MAXIMUM_EXPLAIN: Final = 1_000
@@ -129,24 +127,3 @@ class ErrorResponse(BaseModel):
 
     error: str
     detail: list[Problem]
-
-
-@dataclass
-class RequestError(ChurnError):
-    """A request that is refused: HTTP status, what is wrong, and where.
-
-    `allow` names the right method of a 405; `close` ends the connection.
-    """
-
-    status: int
-    error: str
-    detail: list[Problem] = field(default_factory=list)
-    allow: str = ""
-    close: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.status} {self.error}"
-
-    def body(self) -> bytes:
-        """`ErrorResponse` as JSON."""
-        return ErrorResponse(error=self.error, detail=self.detail).model_dump_json().encode()

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from churn.errors import SettingError
-from serving.api import Problem, RequestError
+from serving.api import Problem
+from serving.refusals import RequestError
 
 SHORTEST_KEY: Final = 16
 _BEARER: Final = b"bearer "

@@ -11,7 +11,7 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram
 
 from churn.contract import CONTRACT_VERSION, NAMES
-from serving.api import RequestError
+from serving.refusals import RequestError
 
 REQUESTS: Final = Counter("churn_requests", "Requests by path and status.", ["path", "status"])
 SECONDS: Final = Histogram(

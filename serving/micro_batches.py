@@ -13,8 +13,8 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from serving.api import Content
 
 
-class Asked(NamedTuple):
-    """One request."""
+class PendingRequest(NamedTuple):
+    """A request that waits to be answered."""
 
     body: Content
     request_id: str
@@ -24,7 +24,7 @@ MOST_BYTES: Final = 256 * 1024
 """Bodies of a batch: what is answered in a millisecond or two. Handing less to a thread would take longer."""
 
 Prepared = TypeVar("Prepared")
-Prepare = Callable[[Sequence[Asked]], Sequence[Prepared | Exception]]
+Prepare = Callable[[Sequence[PendingRequest]], Sequence[Prepared | Exception]]
 Commit = Callable[[Sequence[Prepared]], Sequence[bytes]]
 
 
@@ -53,19 +53,19 @@ class MicroBatcher(Generic[Prepared]):
         self._commit = commit
         self._executor = executor
         self._most_bytes = most_bytes
-        self._waiting: deque[tuple[Asked, asyncio.Future[bytes]]] = deque()
+        self._waiting: deque[tuple[PendingRequest, asyncio.Future[bytes]]] = deque()
         self._work: asyncio.Task[None] | None = None
 
     async def ask(self, body: Content, request_id: str) -> bytes:
         """The answer to one request, or its error."""
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[bytes] = loop.create_future()
-        self._waiting.append((Asked(body, request_id), answered))
+        self._waiting.append((PendingRequest(body, request_id), answered))
         if self._work is None:
             self._work = loop.create_task(self._work_off())
         return await answered
 
-    def answer(self, asked: Sequence[Asked]) -> list[bytes | Exception]:
+    def answer(self, asked: Sequence[PendingRequest]) -> list[bytes | Exception]:
         """The answer to each request of a batch, or its error; at once, on this thread."""
         prepared = self._prepared(asked)
         good = [one for one in prepared if not isinstance(one, Exception)]
@@ -73,7 +73,7 @@ class MicroBatcher(Generic[Prepared]):
         return [one if isinstance(one, Exception) else next(answers) for one in prepared]
 
     async def _work_off(self) -> None:
-        batch: list[tuple[Asked, asyncio.Future[bytes]]] = []
+        batch: list[tuple[PendingRequest, asyncio.Future[bytes]]] = []
         try:
             while self._waiting:
                 batch = self._taken()
@@ -86,7 +86,7 @@ class MicroBatcher(Generic[Prepared]):
                 answered.cancel()
             self._waiting.clear()
 
-    def _taken(self) -> list[tuple[Asked, "asyncio.Future[bytes]"]]:
+    def _taken(self) -> list[tuple[PendingRequest, "asyncio.Future[bytes]"]]:
         batch = [self._waiting.popleft()]
         size = len(batch[0][0].body)
         while self._waiting and size + len(self._waiting[0][0].body) <= self._most_bytes:
@@ -94,7 +94,7 @@ class MicroBatcher(Generic[Prepared]):
             size += len(batch[-1][0].body)
         return batch
 
-    async def _outcomes(self, asked: Sequence[Asked]) -> Sequence[bytes | Exception]:
+    async def _outcomes(self, asked: Sequence[PendingRequest]) -> Sequence[bytes | Exception]:
         if self._executor is not None:
             return await asyncio.get_running_loop().run_in_executor(self._executor, self.answer, asked)
         outcomes = self.answer(asked)
@@ -102,7 +102,7 @@ class MicroBatcher(Generic[Prepared]):
             await asyncio.sleep(0)  # the next batch has its own turn of the loop
         return outcomes
 
-    def _prepared(self, asked: Sequence[Asked]) -> Sequence[Prepared | Exception]:
+    def _prepared(self, asked: Sequence[PendingRequest]) -> Sequence[Prepared | Exception]:
         try:
             return [one for one, _ in zip(self._prepare(asked), asked, strict=True)]
         except Exception as fault:  # noqa: BLE001  # it is raised where the request is waited for

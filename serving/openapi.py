@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
+import jinja2
 import orjson
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
@@ -18,7 +20,10 @@ from serving.api import (
     PredictRequest,
     PredictResponse,
 )
+from serving.site import Document
 
+DOCUMENT_PATH: Final = "/docs.json"
+TITLE: Final = "Customer churn"
 _REFERENCE: Final = "#/components/schemas/{model}"
 
 _REFUSALS: Final = {
@@ -85,7 +90,7 @@ def document(model: str, *, keyed: bool = False) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "Customer churn",
+            "title": TITLE,
             "version": CONTRACT_VERSION,
             "description": f"Predicts and explains the churn of a music-streaming service's customers. Model {model}.",
         },
@@ -127,23 +132,16 @@ def _json(model: type[BaseModel], description: str) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-def json_page(model: str, *, keyed: bool) -> bytes:
-    """The document as JSON."""
-    return orjson.dumps(document(model, keyed=keyed))
+def documents(model: str, *, keyed: bool) -> dict[str, Document]:
+    """The document as JSON, and a page that shows it: BentoML's viewer without the tracker of BentoML's own page."""
+    return {
+        "/": Document(_page(), b"text/html; charset=utf-8"),
+        DOCUMENT_PATH: Document(orjson.dumps(document(model, keyed=keyed)), b"application/json"),
+    }
 
 
-HTML_PAGE: Final = b"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>Customer churn</title>
-<link rel="stylesheet" href="./static_content/swagger-ui.css">
-</head>
-<body>
-<div id="swagger-ui"></div>
-<script src="./static_content/swagger-ui-bundle.js"></script>
-<script>SwaggerUIBundle({url: "./docs.json", dom_id: "#swagger-ui"})</script>
-</body>
-</html>
-"""
-"""The document for people, with the viewer that BentoML brings, but without the tracker in BentoML's own page."""
+def _page() -> bytes:
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, keep_trailing_newline=True
+    )
+    return templates.get_template("api.html.jinja").render(title=TITLE, document=f".{DOCUMENT_PATH}").encode()

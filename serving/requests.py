@@ -28,9 +28,9 @@ from serving.api import (
     ExplainRequest,
     PredictRequest,
     Problem,
-    RequestError,
     Strict,
 )
+from serving.refusals import RequestError
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=1)
 """How far a caller's clock may be ahead before its `as_of` counts as in the future."""
@@ -155,7 +155,7 @@ def _judged(body: Content, now: datetime) -> Batch | RequestError:
     try:
         return parse_predict(body, now)
     except RequestError as refused:
-        return refused.with_traceback(None)  # it would keep the body
+        return refused.severed()
 
 
 def _joined(judged: Sequence[Batch | RequestError]) -> tuple[Batch, list[slice | RequestError]]:

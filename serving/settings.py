@@ -7,7 +7,7 @@ from typing import Final
 
 from churn.errors import SettingError
 from serving.api_keys import ApiKeys, read_keys
-from serving.boundary import MAXIMUM_BODY
+from serving.limits import MAXIMUM_BODY
 
 _MB: Final = 1024 * 1024
 REQUEST_LOGS: Final = ("all", "errors", "none")

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
-from serving.api import Content, ErrorResponse, Problem, RequestError
+from serving.api import Content, ErrorResponse, Problem
 from serving.api_keys import ApiKeys
-from serving.boundary import Boundary, Limits, Page
+from serving.boundary import Boundary, Observer
+from serving.limits import Limits
+from serving.refusals import RequestError
+from serving.site import Document, Site
 
 JSON = (b"content-type", b"application/json")
 
@@ -41,8 +44,11 @@ async def bentoml(scope: Any, _: Any, send: Any) -> None:
 
 
 def boundary(answer: Callable[..., Any] = echo, **limits: Any) -> Boundary:
-    pages = {"/docs.json": Page(b"{}", b"application/json")}
-    return Boundary(bentoml, {"/predict": answer}, pages, Limits(**limits), ApiKeys([]))
+    return Boundary(bentoml, Limits(**limits), ApiKeys([]), site=site(answer))
+
+
+def site(answer: Callable[..., Any]) -> Site:
+    return Site({"/predict": answer}, {"/docs.json": Document(b"{}", b"application/json")})
 
 
 async def call(
@@ -326,9 +332,7 @@ KEYS = ApiKeys(["old-key-0123456789", "new-key-0123456789"])
 
 
 def guarded(*, protect_all: bool = False) -> Boundary:
-    return Boundary(
-        bentoml, {"/predict": echo}, {"/docs.json": Page(b"{}", b"x")}, Limits(), KEYS, protect_all=protect_all
-    )
+    return Boundary(bentoml, Limits(), KEYS, protect_all=protect_all, site=site(echo))
 
 
 @pytest.mark.parametrize(
@@ -357,19 +361,39 @@ def test_with_keys_documents_are_closed_and_probes_open_unless_all_is_protected(
     assert called(guarded(protect_all=True), "/metrics", "GET").status == 401
 
 
-def test_every_request_is_recorded_once_under_a_bounded_name() -> None:
-    told: list[tuple[Any, ...]] = []
-    crowd: list[int] = []
-    app = Boundary(
-        bentoml,
-        {"/predict": echo},
-        {},
-        Limits(),
-        ApiKeys([]),
-        record=lambda path, status, seconds, request_id, refusal: told.append((path, status, refusal is None)),
-        crowd=crowd.append,
-    )
+def test_an_unknown_path_is_told_which_there_are() -> None:
+    answered = called(boundary(), "/other", "GET")
+    assert problems(answered).detail[0].msg == "available paths: /docs.json, /predict"
+
+
+class Told(Observer):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[str, int, bool]] = []
+        self.crowd: list[int] = []
+
+    def arrived(self) -> None:
+        self.crowd.append(1)
+
+    def left(self) -> None:
+        self.crowd.append(-1)
+
+    def answered(self, path: str, status: int, seconds: float, request_id: str, refusal: RequestError | None) -> None:
+        self.answers.append((path, status, refusal is None))
+
+
+def test_every_request_is_told_once_under_a_bounded_name() -> None:
+    told = Told()
+    app = Boundary(bentoml, Limits(), ApiKeys([]), observer=told, site=Site({"/predict": echo}))
     for path, method in (("/predict", "POST"), ("/predict", "GET"), ("/random-1", "GET"), ("/livez", "GET")):
         called(app, path, method)
-    assert told == [("/predict", 200, True), ("/predict", 405, False), ("other", 404, False)]
-    assert crowd == [1, -1]
+    assert told.answers == [("/predict", 200, True), ("/predict", 405, False), ("other", 404, False)]
+    assert told.crowd == [1, -1]
+
+
+def test_a_site_is_answered_from_the_moment_it_is_opened() -> None:
+    app = Boundary(bentoml, Limits(), ApiKeys([]))
+    assert called(app).status == 404
+    app.open(Site({"/predict": echo}))
+    assert called(app).status == 200

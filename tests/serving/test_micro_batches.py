@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from serving.api import RequestError
-from serving.micro_batches import MOST_BYTES, Asked, MicroBatcher
+from serving.micro_batches import MOST_BYTES, MicroBatcher, PendingRequest
+from serving.refusals import RequestError
 
 
 class Panic(BaseException):
@@ -26,7 +26,7 @@ class Answering:
         self.committed: list[list[bytes]] = []
         self.threads: set[int] = set()
 
-    def prepare(self, asked: Sequence[Asked]) -> list[bytes | Exception]:
+    def prepare(self, asked: Sequence[PendingRequest]) -> list[bytes | Exception]:
         bodies = [bytes(one.body) for one in asked]
         self.prepared.append(bodies)
         self.threads.add(threading.get_ident())
@@ -148,7 +148,7 @@ def test_an_executor_that_takes_no_more_leaves_nobody_waiting(answering: Answeri
 def test_in_a_thread_what_arrives_while_a_batch_is_worked_on_is_the_next_batch(answering: Answering) -> None:
     go_on = threading.Event()
 
-    def slow(asked: Sequence[Asked]) -> list[bytes | Exception]:
+    def slow(asked: Sequence[PendingRequest]) -> list[bytes | Exception]:
         go_on.wait(10)
         return answering.prepare(asked)
 

@@ -13,7 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from churn.contract import CATEGORICAL, FEATURES, NAMES, NULLABLE, NUMERIC, Customer, example_customer
 from serving import requests
-from serving.api import MAXIMUM_EXPLAIN, MAXIMUM_PREDICT, RequestError
+from serving.api import MAXIMUM_EXPLAIN, MAXIMUM_PREDICT
+from serving.refusals import RequestError
 from serving.requests import CLOCK_TOLERANCE, SHOWN_PROBLEMS, parse_explain, parse_predict, parse_together
 
 NOW = datetime(2018, 11, 2, 12, tzinfo=UTC)
