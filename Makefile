@@ -27,8 +27,10 @@ MONITOR_PORT ?= 8000
 REPETITIONS ?= 2000
 USERS ?= 16
 
+# The code sets these too (churn/usage_reporting.py); here they hold for the libraries' own commands.
 export BENTOML_DO_NOT_TRACK := true
 export DO_NOT_TRACK := 1
+export ORT_DISABLE_TELEMETRY := 1
 export CHURN_LOG_DIR ?= $(DATA)/predictions
 ifdef EVENTS
 export EVENTS

@@ -8,6 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import churn  # noqa: F401  # before BentoML: it switches usage reporting off
+
+# isort: split
+
 import bentoml
 from bentoml.exceptions import BentoMLException, NotFound
 from bentoml.models import BentoModel

@@ -2,5 +2,8 @@
 
 from typing import Final
 
+from churn import usage_reporting
+
 VERSION: Final = "0.1.0"
-"""Of the product, as in `pyproject.toml`."""
+
+usage_reporting.switch_off()

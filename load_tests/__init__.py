@@ -1,1 +1,3 @@
 """What loads, times and measures the product from outside."""
+
+import churn  # noqa: F401  # switches usage reporting off before a library is imported

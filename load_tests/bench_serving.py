@@ -174,7 +174,7 @@ def _use_once(size: int) -> None:
 
 def _output(module: list[str], store: Mapping[str, str]) -> str:
     command = [sys.executable, "-m", *module]
-    environment = os.environ | {"BENTOML_DO_NOT_TRACK": "true"} | dict(store)
+    environment = os.environ | dict(store)
     return subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 

@@ -59,7 +59,7 @@ def served(
         process = subprocess.Popen(
             [sys.executable, "-m", *command, "--host", "127.0.0.1", "--port", str(port)],
             cwd=ROOT,
-            env=os.environ | {"BENTOML_DO_NOT_TRACK": "true"} | dict(environment),
+            env=os.environ | dict(environment),
             stdout=said,
             stderr=said,
             start_new_session=True,

@@ -8,7 +8,6 @@ exactly the weeks that have a report; dashboards that somebody added in the page
 import argparse
 import gzip
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -62,7 +61,6 @@ def fill(workspace: Path, reports: ReportFolder) -> int:
     found = list(drawn(reports))
     if not found:
         raise ReportError(f"{reports.path} holds no report to show; make one (make report)")
-    os.environ.setdefault("DO_NOT_TRACK", "1")
     # Evidently takes seconds to import, and reads its settings when it is.
     from evidently.ui.workspace import Workspace  # noqa: PLC0415
 

@@ -32,8 +32,6 @@ HOST: Final = "127.0.0.1"
 PORT: Final = "4200"
 """Prefect's own default; `PREFECT_SERVER_API_PORT` names another."""
 
-SILENT: Final = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -63,7 +61,6 @@ def main() -> None:
     options = sys.argv[1:]
     planned = plan(os.environ)
     requested([*options, "--week", planned.week], datetime.now(UTC))  # a wrong option is told now, not on Monday
-    os.environ.update({name: os.environ.get(name) or value for name, value in SILENT.items()})
     with _server() as url:
         os.environ["PREFECT_API_URL"] = url
         _serve(planned, options)

@@ -20,8 +20,6 @@ from training.train import Trained, TrainingSettings, train
 # (Nothing above does: the training module imports it where it saves.)
 _HOME = tempfile.TemporaryDirectory(prefix="churn-tests-")
 os.environ["BENTOML_HOME"] = str(Path(_HOME.name, "bentoml"))
-os.environ["BENTOML_DO_NOT_TRACK"] = "true"
-os.environ["DO_NOT_TRACK"] = "1"
 Path(os.environ["BENTOML_HOME"]).mkdir()
 
 SETTINGS = TrainingSettings("either", 30, folds=2, origins=1, forest=ForestSettings(trees=30, depth=5, leaf=10, jobs=1))
@@ -41,7 +39,7 @@ class ChampionModel:
     @property
     def environment(self) -> dict[str, str]:
         """For a process that is to serve it."""
-        return {"BENTOML_HOME": str(self.home), "CHURN_CHAMPION": str(self.pointer), "BENTOML_DO_NOT_TRACK": "true"}
+        return {"BENTOML_HOME": str(self.home), "CHURN_CHAMPION": str(self.pointer)}
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,6 @@ def main() -> None:
         return
     check_answers(uri)
     show(f"runs in {without_password(uri)} at http://{arguments.host}:{arguments.port} (Ctrl-C ends it)")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     place = ["--host", arguments.host, "--port", str(arguments.port), "--workers", "1"]
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, *place]
     os.execv(sys.executable, command)  # noqa: S606  # this process becomes MLflow's, and ends with it

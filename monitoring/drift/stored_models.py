@@ -1,7 +1,6 @@
 """The models whose predictions are watched: from the BentoML store, verified, with their reference."""
 
 import io
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -64,7 +63,6 @@ def watched(tag: str) -> Watched:
         ArtifactError: it was altered.
         ContractMismatchError: it was made for another feature contract.
     """
-    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
     import bentoml  # noqa: PLC0415  # slow to import, and reads its settings when it is
     from bentoml.exceptions import BentoMLException  # noqa: PLC0415
 

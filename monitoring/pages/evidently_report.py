@@ -12,7 +12,6 @@ with a label, beside the same of the reference.
 
 import contextlib
 import html
-import os
 import re
 import tempfile
 import warnings
@@ -205,8 +204,7 @@ def _evidently(
     outcomes: tuple[pd.DataFrame, pd.DataFrame] | None = None,
     keep: Callable[[str], object] = lambda _: None,
 ) -> str:
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    # Evidently takes seconds to import, and reads its settings when it is.
+    # Evidently takes seconds to import.
     from evidently import DataDefinition, Dataset, Report  # noqa: PLC0415
     from evidently.metrics import ValueDrift  # noqa: PLC0415
     from evidently.presets import DataDriftPreset, DataSummaryPreset  # noqa: PLC0415

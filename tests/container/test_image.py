@@ -188,7 +188,9 @@ def test_the_bill_of_materials_is_valid_and_is_the_lock(image: Image) -> None:
 
 
 def test_telemetry_is_off_and_health_is_checked(image: Image) -> None:
-    assert {"BENTOML_DO_NOT_TRACK=true", "DO_NOT_TRACK=1"} <= set(json.loads(image.inspect("{{json .Config.Env}}")))
+    assert {"BENTOML_DO_NOT_TRACK=true", "DO_NOT_TRACK=1", "ORT_DISABLE_TELEMETRY=1"} <= set(
+        json.loads(image.inspect("{{json .Config.Env}}"))
+    )
     (found,) = json.loads(image.ask("image", "inspect", image.name))
     health = found.get("Healthcheck") or found["Config"]["Healthcheck"]
     assert health["Test"] == ["CMD", "python", "/app/bento/src/deploy/image/health.py"]

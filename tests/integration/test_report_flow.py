@@ -33,7 +33,6 @@ pytestmark = pytest.mark.integration
 def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A Prefect of the tests' own; it reads where it lives when it is first imported."""
     os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
-    os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
     from prefect.testing.utilities import prefect_test_harness  # noqa: PLC0415  # see above
 
     with prefect_test_harness(server_startup_timeout=int(PATIENCE)):

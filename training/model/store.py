@@ -1,6 +1,5 @@
 """A fitted model into the BentoML model store, and the decision to make it the champion."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,6 @@ def save(
     manifest: Mapping[str, Any], files: Mapping[str, bytes], labels: Mapping[str, str], versions: Mapping[str, str]
 ) -> Champion:
     """Save to the store and read it back verified. A failure on the way leaves no model behind."""
-    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
     import bentoml  # noqa: PLC0415  # slow to import, and reads its settings when it is
 
     context = bentoml.models.ModelContext(framework_name="onnx", framework_versions=dict(versions))

@@ -28,9 +28,8 @@ RUN_LABEL: Final = "mlflow_run"
 
 _PARAMETERS_AT_ONCE: Final = 100
 
-# Set before MLflow is imported, unless the user has: no telemetry, and no minutes of retries.
+# Set before MLflow is imported, unless the user has: no minutes of retries.
 _ENVIRONMENT: Final = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
