@@ -3,11 +3,9 @@
 import argparse
 import sys
 from collections.abc import Callable
-from typing import Final
 
-from churn.errors import ChurnError, SettingError
-
-LAST_PORT: Final = 65_535
+from churn.errors import ChurnError
+from churn.settings import LAST_PORT, parsed_whole_number
 
 
 def say(message: str) -> None:
@@ -29,9 +27,7 @@ def add_address(parser: argparse.ArgumentParser, port: int) -> None:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= LAST_PORT):
-        raise SettingError("port", text, f"1 to {LAST_PORT}")
-    return int(text)
+    return parsed_whole_number("port", text, 1, LAST_PORT)
 
 
 def run(main: Callable[[], int | None]) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from churn.activity.labels import KINDS
 from churn.command import run, show
 from churn.errors import SettingError
-from churn.prediction_log.names import DEFAULT_FOLDER
+from churn.settings import LOG_DIR, text
 from monitoring.alerts.channel_settings import Channels
 from monitoring.labels.late_labels import LabelSettings
 from monitoring.pages import evidently_report
@@ -91,7 +91,7 @@ def performance(content: Mapping[str, Any]) -> Iterator[str]:
 
 def _arguments(options: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m monitoring.report", description=__doc__)
-    log = Path(os.environ.get("CHURN_LOG_DIR") or DEFAULT_FOLDER)
+    log = Path(text(LOG_DIR))
     parser.add_argument("--log-dir", type=Path, default=log, help="folder of the prediction log")
     parser.add_argument("--reports", type=Path, default=DEFAULT_REPORTS, help="folder to write to")
     parser.add_argument("--week", help="ISO week in UTC such as 2018-W44, last, or running (the newest logged)")

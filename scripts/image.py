@@ -18,8 +18,9 @@ from churn.contract import CONTRACT_VERSION, example_customer
 from churn.errors import ChurnError
 from churn.files import replace_file
 from churn.model.artifact import Champion, champion_path, read_champion
+from churn.settings import CHAMPION, LOG_DIR
 from scripts import bento, engine, image_inventory, sbom
-from serving.settings import API_KEYS, API_KEYS_FILE, CHAMPION, LOG_DIR, SETTINGS
+from serving.settings import API_KEYS, API_KEYS_FILE, SETTINGS
 
 ROOT: Final = Path(__file__).parent.parent
 NAME: Final = "churn-service"

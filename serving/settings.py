@@ -1,31 +1,17 @@
 """The settings of the service, from the environment; a bad one is refused at start. `docs/api.md` lists them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from churn.errors import SettingError
+from churn import settings
+from churn.settings import CHAMPION, LOG_DIR, Environment, Setting
 from serving.api_keys import ApiKeys, read_keys
 from serving.limits import MAXIMUM_BODY
 
 _MB: Final = 1024 * 1024
 REQUEST_LOGS: Final = ("all", "errors", "none")
 
-
-@dataclass(frozen=True)
-class Setting:
-    """One environment variable. `default` is what is meant when it is empty or not set."""
-
-    name: str
-    default: str
-    meaning: str
-
-
-CHAMPION: Final = Setting(
-    "CHURN_CHAMPION", "champion.json beside service.py", "Pointer to the model that is served: exact tag and sha256."
-)
-LOG_DIR: Final = Setting("CHURN_LOG_DIR", "data/predictions", "Folder of the prediction log.")
 LOG_RETENTION_DAYS: Final = Setting(
     "CHURN_LOG_RETENTION_DAYS", "400", "Days after which a day's predictions are deleted; 0 keeps them all."
 )
@@ -96,51 +82,23 @@ class ServiceSettings:
     request_log: str
 
     @classmethod
-    def read(cls, environment: Mapping[str, str]) -> "ServiceSettings":
+    def read(cls, environment: Environment) -> "ServiceSettings":
         """Read from environment variables.
 
         Raises:
             SettingError: one is not what it can be.
         """
         return cls(
-            log_folder=Path(_text(environment, LOG_DIR)),
-            log_retention_days=_number(environment, LOG_RETENTION_DAYS, 0, 36_500) or None,
-            log_fsync=_switch(environment, LOG_FSYNC),
-            workers=_number(environment, WORKERS, 1, 256),
-            threads=_number(environment, THREADS, 1, 256),
-            max_in_flight=_number(environment, MAX_IN_FLIGHT, 1, 10_000),
-            max_held=_number(environment, MAX_HELD_MB, MAXIMUM_BODY // _MB, 65_536) * _MB,
-            api_keys=ApiKeys(read_keys(_text(environment, API_KEYS), _path(environment, API_KEYS_FILE))),
-            protect_all=_switch(environment, PROTECT_ALL),
-            request_log=_choice(environment, REQUEST_LOG, REQUEST_LOGS),
+            log_folder=Path(settings.text(LOG_DIR, environment)),
+            log_retention_days=settings.whole_number(LOG_RETENTION_DAYS, 0, 36_500, environment) or None,
+            log_fsync=settings.switch(LOG_FSYNC, environment),
+            workers=settings.whole_number(WORKERS, 1, 256, environment),
+            threads=settings.whole_number(THREADS, 1, 256, environment),
+            max_in_flight=settings.whole_number(MAX_IN_FLIGHT, 1, 10_000, environment),
+            max_held=settings.whole_number(MAX_HELD_MB, MAXIMUM_BODY // _MB, 65_536, environment) * _MB,
+            api_keys=ApiKeys(
+                read_keys(settings.text(API_KEYS, environment), settings.path(API_KEYS_FILE, environment))
+            ),
+            protect_all=settings.switch(PROTECT_ALL, environment),
+            request_log=settings.choice(REQUEST_LOG, REQUEST_LOGS, environment),
         )
-
-
-def _text(environment: Mapping[str, str], setting: Setting) -> str:
-    return environment.get(setting.name) or setting.default
-
-
-def _path(environment: Mapping[str, str], setting: Setting) -> Path | None:
-    text = _text(environment, setting)
-    return Path(text) if text else None
-
-
-def _choice(environment: Mapping[str, str], setting: Setting, choices: tuple[str, ...]) -> str:
-    text = _text(environment, setting)
-    if text not in choices:
-        raise SettingError(setting.name, text, f"one of {', '.join(choices)}")
-    return text
-
-
-def _number(environment: Mapping[str, str], setting: Setting, minimum: int, maximum: int) -> int:
-    text = _text(environment, setting)
-    if not text.isascii() or not text.isdigit() or not minimum <= int(text) <= maximum:
-        raise SettingError(setting.name, text, f"a whole number from {minimum} to {maximum}")
-    return int(text)
-
-
-def _switch(environment: Mapping[str, str], setting: Setting) -> bool:
-    text = _text(environment, setting)
-    if text not in {"0", "1"}:
-        raise SettingError(setting.name, text, "0 or 1")
-    return text == "1"

@@ -1,12 +1,11 @@
 """The commands of the prediction log: `python -m churn.prediction_log erase --customer ID`."""
 
 import argparse
-import os
 from pathlib import Path
 
 from churn import command
 from churn.prediction_log.erasing import erase
-from churn.prediction_log.names import DEFAULT_FOLDER
+from churn.settings import LOG_DIR, text
 
 
 def main() -> None:
@@ -15,7 +14,7 @@ def main() -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     verb = verbs.add_parser("erase", help="erase one customer from the prediction log")
     verb.add_argument("--customer", required=True, help="the customer's id, as it was sent")
-    verb.add_argument("--folder", type=Path, default=Path(os.environ.get("CHURN_LOG_DIR") or DEFAULT_FOLDER))
+    verb.add_argument("--folder", type=Path, default=Path(text(LOG_DIR)))
     options = parser.parse_args()
     found = erase(options.folder, options.customer)
     command.show(f"{found} lines erased in {options.folder}")

@@ -5,8 +5,6 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-DEFAULT_FOLDER: Final = Path("data/predictions")
-
 _NAME: Final = re.compile(r"(\d{4}-\d\d-\d\d)_[A-Za-z0-9.-]+_\d+_\d+_\d+\.jsonl")
 
 

@@ -4,14 +4,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, TypeVar, cast, get_args
+from typing import Final, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from churn.errors import SettingError
-from serving.settings import Setting
+from churn.settings import LAST_PORT, Environment, Setting, choice, switch, text, whole_number
 
 AlertOn = Literal["page", "warning", "always"]
-Environment = Mapping[str, str]
 Read = TypeVar("Read")
 
 ALERT_ON: Final = Setting(
@@ -112,13 +111,14 @@ class Channels:
         """Read from environment variables. A wrong one raises nothing: its channel lands in `refused`.
 
         A report must not be lost for a mistyped address. When `CHURN_ALERT_ON` itself is wrong,
-        everything is sent.
+        everything is sent. Blanks around a value do not count.
         """
+        stripped = {name: value.strip() for name, value in environment.items()}
         refused: dict[str, SettingError] = {}
 
         def attempt(channel: str, read: Callable[[Environment], Read], otherwise: Read) -> Read:
             try:
-                return read(environment)
+                return read(stripped)
             except SettingError as error:
                 refused[channel] = error
                 return otherwise
@@ -134,19 +134,13 @@ class Channels:
         )
 
 
-def _text(environment: Environment, setting: Setting) -> str:
-    return environment.get(setting.name, "").strip() or setting.default
-
-
 def _alert_on(environment: Environment) -> AlertOn:
-    text = _text(environment, ALERT_ON)
-    if text not in get_args(AlertOn):
-        raise SettingError(ALERT_ON.name, text, f"one of {', '.join(get_args(AlertOn))}")
-    return cast("AlertOn", text)
+    choices: tuple[AlertOn, ...] = get_args(AlertOn)
+    return choice(ALERT_ON, choices, environment)
 
 
 def _webhook(environment: Environment) -> Webhook | None:
-    url, file = _text(environment, WEBHOOK), _text(environment, WEBHOOK_FILE)
+    url, file = text(WEBHOOK, environment), text(WEBHOOK_FILE, environment)
     if url and file:
         raise SettingError(WEBHOOK.name, _HIDDEN, f"only one of {WEBHOOK.name} and {WEBHOOK_FILE.name}")
     if file:
@@ -157,12 +151,12 @@ def _webhook(environment: Environment) -> Webhook | None:
 def _content(setting: Setting, path: str) -> str:
     """What a file with a secret holds; the secret is not part of any message."""
     try:
-        text = Path(path).read_text(encoding="utf-8").strip()
+        given = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(setting.name, path, "a file that can be read") from error
-    if not text:
+    if not given:
         raise SettingError(setting.name, path, "a file that is not empty")
-    return text
+    return given
 
 
 def _http_url(text: str, setting: Setting) -> str:
@@ -177,21 +171,29 @@ def _http_url(text: str, setting: Setting) -> str:
 
 
 def _mail(environment: Environment) -> Mail | None:
-    host, sender, to = (_text(environment, setting) for setting in (SMTP_HOST, SMTP_FROM, SMTP_TO))
+    host, sender, to = (text(setting, environment) for setting in (SMTP_HOST, SMTP_FROM, SMTP_TO))
     if not (host or sender or to):
         return None
     if not host:
         raise SettingError(SMTP_HOST.name, host, f"a host name, since {SMTP_FROM.name} or {SMTP_TO.name} is set")
     user, password = _login(environment)
-    starttls = _switch(environment, SMTP_STARTTLS)
+    starttls = switch(SMTP_STARTTLS, environment)
     if user and not starttls and host not in _LOCAL:
         raise SettingError(SMTP_STARTTLS.name, "0", "1, since a password would be sent in the clear")
     recipients = tuple(_address(one, SMTP_TO) for one in to.split(","))
-    return Mail(host, _port(environment), _address(sender, SMTP_FROM), recipients, starttls, user, password)
+    return Mail(
+        host,
+        whole_number(SMTP_PORT, 1, LAST_PORT, environment),
+        _address(sender, SMTP_FROM),
+        recipients,
+        starttls,
+        user,
+        password,
+    )
 
 
 def _login(environment: Environment) -> tuple[str, str]:
-    user, file = _text(environment, SMTP_USER), _text(environment, SMTP_PASSWORD_FILE)
+    user, file = text(SMTP_USER, environment), text(SMTP_PASSWORD_FILE, environment)
     if bool(user) != bool(file):
         raise SettingError(SMTP_USER.name, user, f"set together with {SMTP_PASSWORD_FILE.name}")
     return (user, _content(SMTP_PASSWORD_FILE, file)) if user else ("", "")
@@ -203,36 +205,22 @@ def _address(text: str, setting: Setting) -> str:
     return text.strip()
 
 
-def _port(environment: Environment) -> int:
-    text = _text(environment, SMTP_PORT)
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65_535:
-        raise SettingError(SMTP_PORT.name, text, "1 to 65535")
-    return int(text)
-
-
-def _switch(environment: Environment, setting: Setting) -> bool:
-    text = _text(environment, setting)
-    if text not in {"0", "1"}:
-        raise SettingError(setting.name, text, "0 or 1")
-    return text == "1"
-
-
 def _textfile(environment: Environment) -> Path | None:
-    text = _text(environment, TEXTFILE)
-    if text and not text.endswith(".prom"):
-        raise SettingError(TEXTFILE.name, text, "a file name that ends in .prom: node_exporter reads no other")
-    return Path(text) if text else None
+    given = text(TEXTFILE, environment)
+    if given and not given.endswith(".prom"):
+        raise SettingError(TEXTFILE.name, given, "a file name that ends in .prom: node_exporter reads no other")
+    return Path(given) if given else None
 
 
 def _pushgateway(environment: Environment) -> str | None:
-    text = _text(environment, PUSHGATEWAY)
-    if not text:
+    given = text(PUSHGATEWAY, environment)
+    if not given:
         return None
-    if "@" in text:
+    if "@" in given:
         raise SettingError(PUSHGATEWAY.name, _HIDDEN, "a URL without user and password")
-    return _http_url(text, PUSHGATEWAY).rstrip("/")
+    return _http_url(given, PUSHGATEWAY).rstrip("/")
 
 
 def _reports_url(environment: Environment) -> str:
-    text = _text(environment, REPORTS_URL)
-    return _http_url(text, REPORTS_URL).rstrip("/") if text else ""
+    given = text(REPORTS_URL, environment)
+    return _http_url(given, REPORTS_URL).rstrip("/") if given else ""

@@ -7,8 +7,9 @@ import pytest
 
 from churn import VERSION
 from churn.errors import SettingError
+from churn.settings import Setting
 from serving.metrics import METRICS
-from serving.settings import SETTINGS, ServiceSettings, Setting
+from serving.settings import SETTINGS, ServiceSettings
 
 ROOT = Path(__file__).parent.parent.parent
 API_PAGE = (ROOT / "docs" / "api.md").read_text()

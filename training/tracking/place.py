@@ -4,7 +4,6 @@
 the data folder.
 """
 
-import os
 import socket
 import urllib.error
 import urllib.request
@@ -15,7 +14,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from churn.errors import ChurnError
+from churn.settings import Setting, text
 
+TRACKING_URI: Final = Setting("MLFLOW_TRACKING_URI", "", "Server or database that keeps the runs.")
 DATABASE: Final = "mlflow.db"
 ANSWER_SECONDS: Final = 5.0
 """How long a server may take to answer before training is refused."""
@@ -35,7 +36,7 @@ class TrackingError(ChurnError):
 
 def tracking_uri(data: Path) -> str:
     """`MLFLOW_TRACKING_URI`, or the file in the data folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(data / DATABASE).resolve()}"
+    return text(TRACKING_URI) or f"sqlite:///{(data / DATABASE).resolve()}"
 
 
 def check_answers(uri: str) -> None:

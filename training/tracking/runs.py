@@ -17,12 +17,13 @@ from typing import Any, Final, Protocol
 
 from churn.code_version import code_version
 from churn.model.artifact import Champion
+from churn.settings import Setting, text
 from training.evaluation.evaluate import Figure
 from training.model.store import Decision
-from training.tracking.place import TrackingError, check_answers, refusals, tracking_uri, without_password
+from training.tracking.place import TRACKING_URI, TrackingError, check_answers, refusals, tracking_uri, without_password
 
 FILES: Final = "mlflow-files"
-EXPERIMENT: Final = "churn"
+EXPERIMENT: Final = Setting("MLFLOW_EXPERIMENT_NAME", "churn", "Name of the experiment that the runs belong to.")
 RUN_LABEL: Final = "mlflow_run"
 """Label of the stored model that names its run."""
 
@@ -162,11 +163,11 @@ def _start(kind: str, data: Path) -> MlflowRun:
 
 def _experiment(client: Any, data: Path) -> str:
     """The experiment's id; where the runs are in our own file, their files lie beside it."""
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+    name = text(EXPERIMENT)
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    ours = "MLFLOW_TRACKING_URI" not in os.environ
+    ours = not text(TRACKING_URI)
     return str(client.create_experiment(name, (data / FILES).resolve().as_uri() if ours else None))
 
 

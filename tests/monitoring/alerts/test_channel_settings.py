@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from churn.settings import Setting
 from monitoring.alerts.channel_settings import SETTINGS, Channels, Mail
-from serving.settings import Setting
 
 PAGE = Path(__file__).parent.parent.parent.parent / "docs" / "report-job.md"
 SMTP = {"CHURN_ALERT_SMTP_HOST": "mail", "CHURN_ALERT_SMTP_FROM": "a@b.c", "CHURN_ALERT_SMTP_TO": "d@e.f"}

@@ -1,0 +1,82 @@
+"""Settings from environment variables: one reader for each kind; a bad value is refused by name.
+
+Only this module and the commands look into the environment. An empty variable means the default.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from churn.errors import SettingError
+
+Environment = Mapping[str, str]
+Choice = TypeVar("Choice", bound=str)
+
+LAST_PORT: Final = 65_535
+_LONGEST_NUMBER: Final = 20
+"""Digits; Python refuses to read thousands of them."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One environment variable. `default` is what is meant when it is empty or not set."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+CHAMPION: Final = Setting(
+    "CHURN_CHAMPION", "champion.json beside service.py", "Pointer to the model that is served: exact tag and sha256."
+)
+LOG_DIR: Final = Setting("CHURN_LOG_DIR", "data/predictions", "Folder of the prediction log.")
+
+
+def text(setting: Setting, environment: Environment = os.environ) -> str:
+    return environment.get(setting.name) or setting.default
+
+
+def path(setting: Setting, environment: Environment = os.environ) -> Path | None:
+    """None when there is no value and no default."""
+    given = text(setting, environment)
+    return Path(given) if given else None
+
+
+def choice(setting: Setting, choices: tuple[Choice, ...], environment: Environment = os.environ) -> Choice:
+    """One of `choices`.
+
+    Raises:
+        SettingError: it is none of them.
+    """
+    given = text(setting, environment)
+    for one in choices:
+        if one == given:
+            return one
+    raise SettingError(setting.name, given, f"one of {', '.join(choices)}")
+
+
+def whole_number(setting: Setting, minimum: int, maximum: int, environment: Environment = os.environ) -> int:
+    """A whole number from `minimum` to `maximum`; raises SettingError."""
+    return parsed_whole_number(setting.name, text(setting, environment), minimum, maximum)
+
+
+def parsed_whole_number(name: str, given: str, minimum: int, maximum: int) -> int:
+    """The number that `given` says, in plain digits.
+
+    Raises:
+        SettingError: it is not a whole number, or is out of the range.
+    """
+    digits = given.isascii() and given.isdigit() and len(given) <= _LONGEST_NUMBER
+    if not digits or not minimum <= int(given) <= maximum:
+        raise SettingError(name, given, f"a whole number from {minimum} to {maximum}")
+    return int(given)
+
+
+def switch(setting: Setting, environment: Environment = os.environ) -> bool:
+    """`1` is on and `0` is off; raises SettingError at anything else."""
+    given = text(setting, environment)
+    if given not in {"0", "1"}:
+        raise SettingError(setting.name, given, "0 or 1")
+    return given == "1"
