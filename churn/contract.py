@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model
 
+from churn.raw_text import trimmed_sql
+
 Kind = Literal["count", "real", "category"]
 
 WINDOWS: Final = (7, 14, 28)
@@ -274,12 +276,6 @@ class _Identified(BaseModel):
     )
 
 
-BLANKS: Final = (
-    " \t\n\v\f\r\x1c\x1d\x1e\x1f\x85\xa0\u1680"
-    "\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
-)
-"""The characters that `str.strip` removes, for SQL, which must be told."""
-
 _WHOLE: Final = re.compile(r"([0-9]+)\.0+")
 
 
@@ -299,13 +295,6 @@ def customer_key_sql(column: str) -> str:
     """`customer_key` as a DuckDB expression over a column of text."""
     key = trimmed_sql(column)
     return f"CASE WHEN contains({column}, '.') THEN regexp_replace({key}, '^{_WHOLE.pattern}$', '\\1') ELSE {key} END"
-
-
-def trimmed_sql(column: str) -> str:
-    """`str.strip` as a DuckDB expression over a column of text."""
-    # Hardly any text has a blank at its ends, and to look there costs a quarter of trimming.
-    begins, ends = f"{column} >= '!' AND {column} < chr(127)", f"{column}[-1] BETWEEN '!' AND '~'"
-    return f"CASE WHEN {begins} AND {ends} THEN {column} ELSE trim({column}, '{BLANKS}') END"
 
 
 def _field(feature: Feature) -> Any:

@@ -27,6 +27,7 @@ from churn.errors import SettingError
 from churn.moments import iso
 from churn.prediction_log.listing import files
 from churn.prediction_log.names import day_of
+from churn.raw_text import EXPONENT
 from monitoring.labels.treatments import read_treatments
 from monitoring.performance.realised import REALISED, Measured, figures
 from monitoring.prediction_log.log_lines import stage_answers
@@ -312,6 +313,7 @@ class LateLabels:
                 f"{own.kind} within {own.horizon_days} days"
             )
         yield from self._missing()
+        yield from self._strangers()
         yield from self._doubts()
         everyone, treated = parts["everyone"], parts["treated"]
         if everyone.churners < FEW_CHURNERS:
@@ -330,6 +332,22 @@ class LateLabels:
             )
             if customers:
                 yield f"{customers:,} customers ({rows:,} predictions) are not judged: {why}"
+
+    def _strangers(self) -> Iterator[str]:
+        """Treatments of nobody: such a customer counts as untreated, if there is one."""
+        everyone = self._backend.compile(self._log.events.select("customer_id"))
+        ((strangers, all_listed, with_exponent),) = self._execute(
+            "WITH listed AS (SELECT customer_id, customer_id NOT IN "  # noqa: S608  # the query for the events, and a constant
+            f"(FROM ({everyone}) UNION SELECT customer_id FROM answers) AS stranger FROM treatments) "
+            "SELECT count(*) FILTER (stranger), count(*), "
+            f"count(*) FILTER (stranger AND regexp_full_match(customer_id, '{EXPONENT}')) FROM listed"
+        )
+        if strangers:
+            exponents = f"; ids with an exponent, as 1.1E7 has: {with_exponent:,}" if with_exponent else ""
+            yield (
+                f"{strangers:,} of {all_listed:,} treatments match nobody: their customer_id is neither in the log of "
+                f"events nor among the predictions{exponents}"
+            )
 
     def _doubts(self) -> Iterator[str]:
         """What makes the labels themselves doubtful."""

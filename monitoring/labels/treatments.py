@@ -8,6 +8,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,11 +16,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from churn.contract import customer_key
 from churn.errors import TreatmentsError
+from churn.raw_text import ABSENT
 
 CUSTOMER: Final = "customer_id"
 DATE: Final = "date"
+EXPECTED_CUSTOMER: Final = "a customer's id as the prediction log has it, as text"
 EXPECTED_DATE: Final = "a date such as 2018-11-05, or a moment in UTC such as 2018-11-05T12:00:00Z"
+
+_LARGEST_EXACT: Final = 2**53
+"""Whole numbers above this lose digits in a column of floats."""
 
 _EPOCH: Final = date(1970, 1, 1)
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
@@ -69,11 +76,17 @@ def _check_columns(path: Path, place: str, names: Iterable[str]) -> None:
 
 
 def _customer(path: Path, place: str, value: Any) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str) or not value.strip():
-        raise TreatmentsError(path, place, CUSTOMER, value, "a customer's id as the prediction log has it, as text")
-    return value.strip()
+    """The customer's key; an error names the kind of value that was found, never the id."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+        raise TreatmentsError(path, place, CUSTOMER, type(value).__name__, EXPECTED_CUSTOMER)
+    key = customer_key(str(value))
+    if key in ABSENT:
+        raise TreatmentsError(path, place, CUSTOMER, str(value), EXPECTED_CUSTOMER)
+    if isinstance(value, float | Decimal) and not (key.isdecimal() and int(key) <= _LARGEST_EXACT):
+        raise TreatmentsError(
+            path, place, CUSTOMER, "a number that is not whole, or has lost digits", EXPECTED_CUSTOMER
+        )
+    return key
 
 
 def _day(path: Path, place: str, value: Any) -> int:

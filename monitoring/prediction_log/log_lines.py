@@ -12,7 +12,14 @@ from typing import Final, TypeVar
 import duckdb
 
 from churn.activity.sources import literal as exactly
-from churn.contract import CONTRACT_VERSION, FEATURES, MAXIMUM_CATEGORY_LENGTH, NAMES, Feature
+from churn.contract import (
+    CONTRACT_VERSION,
+    FEATURES,
+    MAXIMUM_CATEGORY_LENGTH,
+    NAMES,
+    Feature,
+    customer_key_sql,
+)
 from churn.errors import PredictionLogError
 from churn.prediction_log.line import SCHEMA, LogLine
 from churn.prediction_log.parsing import parse
@@ -41,6 +48,9 @@ _NEEDED: Final = (
     "request_id", "row", "api", "time", "as_of", "customer_id", "model", "contract",
     "churn_probability", "will_churn", "features",
 )  # fmt: skip
+
+_CUSTOMER: Final = f"{customer_key_sql('customer_id')} AS customer_id"
+"""Lines of earlier releases hold the id as it was sent."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +147,7 @@ def stage_answers(
 
     def run(files: Sequence[_Readable]) -> None:
         connection.execute(
-            f"""CREATE TABLE answers AS SELECT filename, request_id, "row", model, customer_id,
+            f"""CREATE TABLE answers AS SELECT filename, request_id, "row", model, {_CUSTOMER},
                 {_milliseconds("as_of")} AS as_of, {_milliseconds('"time"')} AS time, churn_probability, will_churn
                 FROM ({_lines(files, _HEAD | {"features": "JSON"})})
                 WHERE {_reason(*weeks)} = 'predictions' AND json_type(features) = 'OBJECT'"""  # noqa: S608  # names are quoted
@@ -168,7 +178,7 @@ def _staging(files: Sequence["_Readable"], week: Week) -> str:
     return f"""CREATE TABLE lines AS
         SELECT * EXCLUDE features,
                CASE WHEN {" OR ".join(misfits)} THEN list_filter([{wrong}], lambda x: x IS NOT NULL) END AS mistyped
-        FROM (SELECT filename, {_reason(week)} AS reason, request_id, "row", model, customer_id,
+        FROM (SELECT filename, {_reason(week)} AS reason, request_id, "row", model, {_CUSTOMER},
                      {_milliseconds("as_of")} AS as_of, {_milliseconds('"time"')} AS time,
                      churn_probability, will_churn, features, {typed}
               FROM ({_lines(files, _HEAD | {"features": f"STRUCT({kinds})"})}))"""  # noqa: S608  # names are quoted

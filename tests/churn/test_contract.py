@@ -1,5 +1,4 @@
 import math
-import sys
 
 import duckdb
 import pytest
@@ -8,7 +7,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from churn.contract import (
-    BLANKS,
     CONTRACT_VERSION,
     FEATURES,
     NAMES,
@@ -18,6 +16,7 @@ from churn.contract import (
     customer_key_sql,
     example_customer,
 )
+from churn.raw_text import BLANKS
 
 DUCK = duckdb.connect()
 
@@ -103,10 +102,6 @@ def test_an_unseen_operating_system_is_valid() -> None:
 )
 def test_one_customer_has_one_key_however_the_id_is_spelled(text: str, key: str) -> None:
     assert customer_key(text) == key
-
-
-def test_blanks_are_what_python_strips() -> None:
-    assert set(BLANKS) == {letter for letter in map(chr, range(sys.maxunicode + 1)) if letter.isspace()}
 
 
 @given(st.text(st.sampled_from(f"019.-+Ee\u0661\xe9{BLANKS}") | st.characters(codec="utf-8")))

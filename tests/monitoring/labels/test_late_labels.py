@@ -1,6 +1,7 @@
 """Labels that come weeks later: from the events only, at each prediction's own moment, into the week it was made in."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -337,7 +338,30 @@ def test_treated_and_untreated_are_told_apart(
         assert values(found[name], figures) == pytest.approx(figures, abs=1e-12), name
         assert found[name]["customers"] == len(part)
     assert found["customers"] == len(expected)
-    assert f"{treated.sum()} customers got an offer" in " ".join(found["notes"])
+    notes = " ".join(found["notes"])
+    assert f"{treated.sum()} customers got an offer" in notes
+    assert (
+        "1 of 161 treatments match nobody: their customer_id is neither in the log of events nor among the predictions"
+    ) in notes
+
+
+def test_a_customer_is_one_in_predictions_events_and_treatments_however_spelled(
+    asked: Callable[..., Path], reports: ReportFolder, event_log: Callable[..., str], tmp_path: Path
+) -> None:
+    events, folder = event_log(THURSDAY + 31 * DAY_MS), asked()
+    (log,) = folder.glob("*.jsonl")
+    log.write_text(re.sub(r'"customer_id":"(\d+)"', r'"customer_id":" \1.0"', log.read_text()))
+    offers = tmp_path / "offers.csv"
+    offers.write_text(
+        "customer_id,date\n" + "".join(f"{number}.00,2018-11-05\n" for number in range(160)) + "1.1E7,2018-11-05\n"
+    )
+    found = report(folder, reports, events, treatments=offers)["realised"]
+    assert found["treated"]["customers"] + found["untreated"]["customers"] == found["customers"] > 200
+    assert found["treated"]["customers"] > 130
+    assert any(
+        note.startswith("1 of 161 treatments match nobody") and note.endswith("; ids with an exponent, as 1.1E7 has: 1")
+        for note in found["notes"]
+    )
 
 
 def test_customers_without_a_label_or_without_a_chance_are_counted_and_not_judged(

@@ -1,6 +1,7 @@
 """The file of who got an offer: what it may look like, and what is said of one that is wrong."""
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
@@ -83,8 +84,35 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
         read_treatments(latin)
 
 
-def test_a_number_with_a_fraction_is_nobodys_id(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("spelled", "key"), [("104.0", "104"), ("\xa0104", "104"), ("0104", "0104"), ("1.1E7", "1.1E7")]
+)
+def test_a_customer_is_known_by_the_key_of_the_id(tmp_path: Path, spelled: str, key: str) -> None:
+    path = written(tmp_path, f"customer_id,date\n{spelled},2018-11-05\n")
+    assert listed(read_treatments(path)) == [(key, NOVEMBER_5)]
+
+
+@pytest.mark.parametrize("ids", [[7.0, 104.0], [Decimal("7.00"), Decimal("104.00")]])
+def test_whole_numbers_in_a_column_of_floats_are_ids(tmp_path: Path, ids: list[object]) -> None:
     path = tmp_path / "offers.parquet"
-    pd.DataFrame({"customer_id": [7.0], "date": ["2018-11-05"]}).to_parquet(path)
-    with pytest.raises(TreatmentsError, match=r"row 1: customer_id: found 7.0, expected a customer's id"):
+    pd.DataFrame({"customer_id": ids, "date": "2018-11-05"}).to_parquet(path)
+    assert listed(read_treatments(path)) == [("104", NOVEMBER_5), ("7", NOVEMBER_5)]
+
+
+@pytest.mark.parametrize("found", [7.25, 1e17])
+def test_a_number_that_is_not_whole_or_lost_its_digits_is_nobodys_id(tmp_path: Path, found: float) -> None:
+    path = tmp_path / "offers.parquet"
+    pd.DataFrame({"customer_id": [found], "date": ["2018-11-05"]}).to_parquet(path)
+    with pytest.raises(TreatmentsError, match=r"row 1: customer_id: found 'a number that is not whole") as caught:
+        read_treatments(path)
+    assert str(found) not in str(caught.value)
+
+
+@pytest.mark.parametrize("absent", ["nan", "NULL", "\\N", "<NA>", "None", "\u3000"])
+def test_a_missing_id_is_refused_however_it_is_written(tmp_path: Path, absent: str) -> None:
+    with pytest.raises(TreatmentsError, match="line 2: customer_id: found"):
+        read_treatments(written(tmp_path, f"customer_id,date\n{absent},2018-11-05\n"))
+    path = tmp_path / "offers.parquet"
+    pd.DataFrame({"customer_id": [float("nan"), 7.0], "date": "2018-11-05"}).to_parquet(path)
+    with pytest.raises(TreatmentsError, match="row 1: customer_id: found 'NoneType'"):
         read_treatments(path)
