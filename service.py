@@ -5,7 +5,6 @@
 
 import os
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import churn  # noqa: F401  # before BentoML: it switches usage reporting off
@@ -13,13 +12,13 @@ import churn  # noqa: F401  # before BentoML: it switches usage reporting off
 # isort: split
 
 import bentoml
-from bentoml.exceptions import BentoMLException, NotFound
+from bentoml.exceptions import BentoMLException
 from bentoml.models import BentoModel
 
 from churn import VERSION
 from churn.contract import CONTRACT_VERSION, Customer
-from churn.errors import ChurnError, ModelStoreError
-from churn.model import artifact
+from churn.errors import ChurnError
+from churn.model.store import champion_model
 from serving import metrics, openapi
 from serving.answering import Answering
 from serving.api import DEFAULT_TOP_K, ExplainRequest, ExplainResponse, PredictRequest, PredictResponse
@@ -33,20 +32,6 @@ from serving.own_log import others_in_json, tell
 from serving.prediction_writer import PredictionLog
 from serving.settings import ServiceSettings
 from serving.site import Site
-
-
-def load_champion() -> artifact.StoredModel:
-    """The model that the pointer names, verified.
-
-    Raises:
-        ChurnError: no pointer, no such model, or it is not what the pointer and the manifest say.
-    """
-    champion = artifact.read_champion(artifact.champion_path())
-    try:
-        folder = Path(bentoml.models.get(champion.tag).path)
-    except NotFound:
-        raise ModelStoreError(f"{champion.tag} is not in the model store; run `make train PROMOTE=1`") from None
-    return artifact.load(folder, champion.tag, champion.sha256)
 
 
 def open_log() -> PredictionLog:
@@ -80,7 +65,7 @@ def boundary(app: Application) -> Boundary:
 
 try:
     SETTINGS: Final = ServiceSettings.read(os.environ)
-    MODEL: Final = load_champion()
+    MODEL: Final = champion_model()
 except ChurnError as refused:
     raise refusing_to_start(refused) from refused
 

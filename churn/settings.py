@@ -34,14 +34,19 @@ CHAMPION: Final = Setting(
 LOG_DIR: Final = Setting("CHURN_LOG_DIR", "data/predictions", "Folder of the prediction log.")
 
 
+def given(setting: Setting, environment: Environment = os.environ) -> str:
+    """What the variable holds, without the default; empty when it is not set."""
+    return environment.get(setting.name, "")
+
+
 def text(setting: Setting, environment: Environment = os.environ) -> str:
-    return environment.get(setting.name) or setting.default
+    return given(setting, environment) or setting.default
 
 
 def path(setting: Setting, environment: Environment = os.environ) -> Path | None:
     """None when there is no value and no default."""
-    given = text(setting, environment)
-    return Path(given) if given else None
+    found = text(setting, environment)
+    return Path(found) if found else None
 
 
 def choice(setting: Setting, choices: tuple[Choice, ...], environment: Environment = os.environ) -> Choice:
@@ -50,11 +55,11 @@ def choice(setting: Setting, choices: tuple[Choice, ...], environment: Environme
     Raises:
         SettingError: it is none of them.
     """
-    given = text(setting, environment)
+    found = text(setting, environment)
     for one in choices:
-        if one == given:
+        if one == found:
             return one
-    raise SettingError(setting.name, given, f"one of {', '.join(choices)}")
+    raise SettingError(setting.name, found, f"one of {', '.join(choices)}")
 
 
 def whole_number(setting: Setting, minimum: int, maximum: int, environment: Environment = os.environ) -> int:
@@ -62,21 +67,21 @@ def whole_number(setting: Setting, minimum: int, maximum: int, environment: Envi
     return parsed_whole_number(setting.name, text(setting, environment), minimum, maximum)
 
 
-def parsed_whole_number(name: str, given: str, minimum: int, maximum: int) -> int:
-    """The number that `given` says, in plain digits.
+def parsed_whole_number(name: str, found: str, minimum: int, maximum: int) -> int:
+    """The number that `found` says, in plain digits.
 
     Raises:
         SettingError: it is not a whole number, or is out of the range.
     """
-    digits = given.isascii() and given.isdigit() and len(given) <= _LONGEST_NUMBER
-    if not digits or not minimum <= int(given) <= maximum:
-        raise SettingError(name, given, f"a whole number from {minimum} to {maximum}")
-    return int(given)
+    digits = found.isascii() and found.isdigit() and len(found) <= _LONGEST_NUMBER
+    if not digits or not minimum <= int(found) <= maximum:
+        raise SettingError(name, found, f"a whole number from {minimum} to {maximum}")
+    return int(found)
 
 
 def switch(setting: Setting, environment: Environment = os.environ) -> bool:
     """`1` is on and `0` is off; raises SettingError at anything else."""
-    given = text(setting, environment)
-    if given not in {"0", "1"}:
-        raise SettingError(setting.name, given, "0 or 1")
-    return given == "1"
+    found = text(setting, environment)
+    if found not in {"0", "1"}:
+        raise SettingError(setting.name, found, "0 or 1")
+    return found == "1"

@@ -29,10 +29,12 @@ from sklearn.ensemble import RandomForestClassifier
 
 from churn.command import run, say, show
 from churn.contract import NUMERIC
-from churn.model.artifact import Column, Forest, StoredModel, champion_path, load, read_champion
+from churn.model.artifact import Column, Forest, StoredModel
+from churn.model.champion import champion_path
 from churn.model.counterfactual import Counterfactual
 from churn.model.explaining import Explainer
 from churn.model.scoring import Matrix, Scorer
+from churn.model.store import champion_model
 from churn.model.treeshap import TreeShap
 from training.forest.export import forest_arrays
 
@@ -101,10 +103,7 @@ def cases() -> Iterator[Case]:
 
 
 def served() -> Case:
-    import bentoml  # noqa: PLC0415  # takes seconds, and is needed only here
-
-    champion = read_champion(champion_path())
-    model = load(Path(bentoml.models.get(champion.tag).path), champion.tag, champion.sha256)
+    model = champion_model()
     reference = pd.read_parquet(io.BytesIO(model.reference()))
     matrix = Scorer(model).encoder.frame({name: reference[name] for name in model.manifest.features})
     return Case("served", model.forest(), model.manifest.columns, matrix[:BATCH], model)

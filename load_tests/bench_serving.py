@@ -32,7 +32,7 @@ from typing import Any, Final
 import orjson
 
 from churn.command import run, say, show
-from churn.model.artifact import champion_path
+from churn.model.champion import champion_path
 from load_tests import closed_loop, open_loop
 from load_tests.closed_loop import Measured
 from load_tests.customers import draw

@@ -17,38 +17,19 @@ from sklearn.tree._tree import NODE_DTYPE, Tree
 
 from churn.command import run, show
 from churn.contract import NAMES
-from churn.model.artifact import (
-    FOREST,
-    ONNX,
-    REFERENCE,
-    Calibration,
-    Champion,
-    Forest,
-    StoredModel,
-    champion_path,
-    load,
-    read_champion,
-    write_champion,
-)
+from churn.model.artifact import FOREST, ONNX, REFERENCE, Calibration, Forest, StoredModel
+from churn.model.champion import Champion, champion_path, write_champion
 from churn.model.scoring import NULL_VALUE, Matrix, Scorer
+from churn.model.store import champion_model, save
 from churn.quality.measures import LABEL
 from load_tests.customers import draw
 from training.forest.fit import ForestSettings, fit
-from training.model.store import save
 from training.table.folder import parquet_bytes
 from training.train import typical
 
 LARGE: Final = ForestSettings(trees=200, depth=8, leaf=5, seed=0)
 ROWS: Final = 4_000
 AGREEMENT: Final = 1e-5
-
-
-def stored(pointer: Path) -> StoredModel:
-    """The model that a pointer names."""
-    import bentoml  # noqa: PLC0415  # takes seconds, and reads BENTOML_HOME when it is imported
-
-    champion = read_champion(pointer)
-    return load(Path(bentoml.models.get(champion.tag).path), champion.tag, champion.sha256)
 
 
 def large(settings: ForestSettings = LARGE, rows: int = ROWS) -> Champion:
@@ -139,7 +120,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.large:
         write_champion(champion_path(), large())
-    model = stored(champion_path())
+    model = champion_model()
     if arguments.rivals:
         keep_for_rivals(model, arguments.rivals)
     forest = model.forest()

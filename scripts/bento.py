@@ -10,7 +10,7 @@ from typing import Final
 
 from churn.command import run, say, show
 from churn.errors import ChurnError
-from churn.model.artifact import champion_path, read_champion
+from churn.model.champion import champion_path, read_champion
 
 ROOT: Final = Path(__file__).parent.parent
 SOURCES: Final = ("bentofile.yaml", "service.py", "churn", "serving", "requirements", "deploy/image")

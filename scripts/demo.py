@@ -21,7 +21,8 @@ import httpx
 
 from churn.command import run, say, show
 from churn.errors import ChurnError
-from churn.model.artifact import Champion, champion_path, load, read_champion
+from churn.model.champion import Champion, champion_path, read_champion
+from churn.model.store import stored_model
 from churn.moments import iso, week_of
 from scripts.bento import build
 
@@ -170,9 +171,7 @@ def summary(
     status: int,
 ) -> Iterator[str]:
     """What happened, in figures, and where each result lies."""
-    import bentoml  # noqa: PLC0415  # slow to import, and the demo has just built with it
-
-    model = load(Path(bentoml.models.get(champion.tag).path), champion.tag, champion.sha256)
+    model = stored_model(champion.tag, champion.sha256)
     metrics, training = model.manifest.metrics, model.manifest.training
     auc = metrics["figures"]["auc"]
     read, flagged = facts["read"], sum(row["will_churn"] for row in predictions)

@@ -17,7 +17,7 @@ from churn.command import run, say, show
 from churn.contract import CONTRACT_VERSION, example_customer
 from churn.errors import ChurnError
 from churn.files import replace_file
-from churn.model.artifact import Champion, champion_path, read_champion
+from churn.model.champion import Champion, champion_path, read_champion
 from churn.settings import CHAMPION, LOG_DIR
 from scripts import bento, engine, image_inventory, sbom
 from serving.settings import API_KEYS, API_KEYS_FILE, SETTINGS

@@ -9,11 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from churn.model.artifact import Champion, StoredModel, load, write_champion
+from churn.model.artifact import StoredModel
+from churn.model.champion import Champion, write_champion
+from churn.model.store import champion_model, save
 from churn.moments import iso
 from tests.support import synthetic
 from training.forest.fit import ForestSettings
-from training.model.store import save
 from training.train import Trained, TrainingSettings, train
 
 # Before anything imports BentoML, which reads it once: no test touches the user's store.
@@ -61,17 +62,14 @@ def facts(trained: Trained) -> dict[str, object]:
 
 @pytest.fixture(scope="session")
 def champion(trained: Trained, facts: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> ChampionModel:
-    import bentoml  # noqa: PLC0415  # reads BENTOML_HOME when it is imported
-
     stored = save(trained.manifest(facts), trained.files(), {}, {})
     pointer = tmp_path_factory.mktemp("champion") / "champion.json"
     write_champion(pointer, stored)
-    folder = Path(bentoml.models.get(stored.tag).path)
     return ChampionModel(
         Path(os.environ["BENTOML_HOME"]),
         pointer,
         stored,
-        load(folder, stored.tag, stored.sha256),
+        champion_model(pointer),
         trained,
         trained.table,
     )

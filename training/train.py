@@ -18,9 +18,11 @@ from churn.command import run, say, show
 from churn.contract import FEATURES, NAMES
 from churn.errors import SettingError
 from churn.files import replace_file
-from churn.model.artifact import FOREST, ONNX, REFERENCE, Calibration, Champion, champion_path
+from churn.model.artifact import FOREST, ONNX, REFERENCE, Calibration
+from churn.model.champion import Champion, champion_path
 from churn.model.explaining import Explainer
 from churn.model.scoring import NULL_VALUE, calibrated
+from churn.model.store import save
 from churn.moments import iso
 from churn.quality.intervals import cluster_weights, percentile
 from churn.quality.measures import LABEL
@@ -29,7 +31,7 @@ from training.evaluation.evaluate import Evaluation, cross_fitted, evaluate
 from training.forest.fit import FittedForest, ForestSettings, Scored, calibrate, fit, scored
 from training.forest.policy import POLICIES, Choice, PolicySettings, check, choose, net_value
 from training.forest.search import Forests, SearchSettings, search_forests
-from training.model.store import Decision, promote, save
+from training.model.store import Decision, promote
 from training.table.dataset import fingerprint
 from training.table.folder import DataFolder, parquet_bytes
 from training.table.split import FOLDS, ORIGINS, Split, customer_folds, everything, split

@@ -13,7 +13,6 @@ A model is a folder of plain files, none of which runs code when loaded:
 import hashlib
 import io
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -25,7 +24,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from churn.contract import CONTRACT_VERSION, NAMES
 from churn.errors import ArtifactError, ContractMismatchError, ModelStoreError
-from churn.files import replace_file
 
 FORMAT_VERSION: Final = 1
 MODEL_NAME: Final = "churn"
@@ -136,14 +134,6 @@ class StoredModel:
         return _read_verified(self.tag, self.path / name, self.manifest.files[name])
 
 
-@dataclass(frozen=True)
-class Champion:
-    """The pointer to the model in use: exact tag, and sha256 of its manifest."""
-
-    tag: str
-    sha256: str
-
-
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
@@ -230,28 +220,3 @@ def _read_verified(tag: str, path: Path, expected: str) -> bytes:
             "retrain or restore it"
         )
     return content
-
-
-def champion_path() -> Path:
-    """Where the champion pointer is: `CHURN_CHAMPION`, or `champion.json` beside `service.py`."""
-    return Path(os.environ.get("CHURN_CHAMPION") or Path(__file__).parent.parent.parent / "champion.json")
-
-
-def read_champion(path: Path) -> Champion:
-    """Read the pointer.
-
-    Raises:
-        ModelStoreError: there is none, or it is not one.
-    """
-    try:
-        raw = json.loads(path.read_text())
-        return Champion(str(raw["tag"]), str(raw["sha256"]))
-    except FileNotFoundError as error:
-        raise ModelStoreError(f"no champion: {path} does not exist; run `make train`") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelStoreError(f"{path} is not a champion pointer ({error}); run `make train PROMOTE=1`") from error
-
-
-def write_champion(path: Path, champion: Champion) -> None:
-    """Replace the pointer in one step: a reader sees the old or the new one, never half."""
-    replace_file(path, (json.dumps({"tag": champion.tag, "sha256": champion.sha256}, indent=1) + "\n").encode())

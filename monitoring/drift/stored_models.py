@@ -3,13 +3,14 @@
 import io
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import pandas as pd
 
 from churn.activity.labels import Definition
 from churn.errors import ModelStoreError
-from churn.model.artifact import StoredModel, champion_path, load, read_champion
+from churn.model.artifact import StoredModel
+from churn.model.champion import champion_path, read_champion
+from churn.model.store import stored_model
 from monitoring.drift.column_summary import Population, rounding_step, summarise_frame
 from monitoring.drift.decision import CHURN_PROBABILITY, MONITORED, WILL_CHURN
 
@@ -63,16 +64,7 @@ def watched(tag: str) -> Watched:
         ArtifactError: it was altered.
         ContractMismatchError: it was made for another feature contract.
     """
-    import bentoml  # noqa: PLC0415  # slow to import, and reads its settings when it is
-    from bentoml.exceptions import BentoMLException  # noqa: PLC0415
-
-    try:
-        folder = Path(bentoml.models.get(tag).path)
-    except (BentoMLException, ValueError) as error:  # ValueError: the log names what is no tag
-        raise ModelStoreError(
-            f"{tag} is not in the model store; import it, or name its store (BENTOML_HOME)"
-        ) from error
-    model = load(folder, tag)
+    model = stored_model(tag)
     return Watched(model, reference_frame(pd.read_parquet(io.BytesIO(model.reference())), model.manifest.threshold))
 
 

@@ -23,7 +23,8 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from churn.contract import CONTRACT_VERSION, NAMES
-from churn.model.artifact import load, read_champion
+from churn.model.artifact import load
+from churn.model.champion import read_champion
 from churn.model.explaining import Explainer
 from churn.model.scoring import Scorer
 from scripts.image import HARDENED, USER, container

@@ -17,7 +17,8 @@ import pytest
 
 from churn import VERSION
 from churn.contract import CONTRACT_VERSION, NAMES, Customer, example_customer
-from churn.model.artifact import FOREST, ONNX, Champion, sha256, write_champion
+from churn.model.artifact import FOREST, ONNX, sha256
+from churn.model.champion import Champion, write_champion
 from churn.model.explaining import Explainer
 from churn.model.scoring import Scorer
 from churn.prediction_log.listing import files

@@ -8,7 +8,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from churn.contract import CONTRACT_VERSION
-from churn.model.artifact import Champion
+from churn.model.champion import Champion
 from deploy.image.health import key
 from deploy.image.start import log_folder, outlives_the_container
 from scripts import image_inventory

@@ -12,7 +12,7 @@ import pandas as pd
 from churn.code_version import CodeVersion
 from churn.contract import AT_RISK_DAYS, CATEGORICAL, LOOKBACK_DAYS, NAMES
 from churn.files import whole_folder
-from churn.model.artifact import Champion
+from churn.model.champion import Champion
 from churn.moments import iso
 from churn.quality.measures import LABEL
 from training.card.card_plots import held_out_plots, permutation_plot, search_plot, segment_plots, shap_summary

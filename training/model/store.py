@@ -1,12 +1,10 @@
-"""A fitted model into the BentoML model store, and the decision to make it the champion."""
+"""The decision to make a stored model the champion."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from churn.errors import ModelStoreError
-from churn.model.artifact import MODEL_NAME, Champion, load, read_champion, write, write_champion
+from churn.model.champion import Champion, read_champion, write_champion
 
 
 @dataclass(frozen=True)
@@ -15,21 +13,6 @@ class Decision:
 
     promote: bool
     reason: str
-
-
-def save(
-    manifest: Mapping[str, Any], files: Mapping[str, bytes], labels: Mapping[str, str], versions: Mapping[str, str]
-) -> Champion:
-    """Save to the store and read it back verified. A failure on the way leaves no model behind."""
-    import bentoml  # noqa: PLC0415  # slow to import, and reads its settings when it is
-
-    context = bentoml.models.ModelContext(framework_name="onnx", framework_versions=dict(versions))
-    with bentoml.models.create(MODEL_NAME, labels=dict(labels), context=context, signatures={}) as model:
-        digest = write(Path(model.path), manifest, files)
-        tag = str(model.tag)
-    stored = bentoml.models.get(tag)
-    load(Path(stored.path), tag, digest)
-    return Champion(tag, digest)
 
 
 def current_champion(path: Path) -> Champion | None:

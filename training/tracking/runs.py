@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from churn.code_version import code_version
-from churn.model.artifact import Champion
+from churn.model.champion import Champion
 from churn.settings import Setting, text
 from training.evaluation.evaluate import Figure
 from training.model.store import Decision

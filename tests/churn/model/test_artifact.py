@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from churn.errors import ArtifactError, ContractMismatchError, ModelStoreError
-from churn.model.artifact import FILES, MANIFEST, Champion, Forest, load, read_champion, write, write_champion
+from churn.model.artifact import FILES, MANIFEST, Forest, load, write
 
 
 @pytest.fixture
@@ -83,23 +83,3 @@ def test_the_same_forest_gives_the_same_bytes(champion) -> None:
     forest = champion.model.forest()
     assert forest.to_bytes() == champion.trained.fitted.arrays.to_bytes()
     assert np.array_equal(Forest.from_bytes(forest.to_bytes()).threshold, forest.threshold)
-
-
-def test_the_pointer_is_read_back(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "champion.json"
-    write_champion(path, Champion("churn:a", "00"))
-    write_champion(path, Champion("churn:b", "11"))
-    assert read_champion(path) == Champion("churn:b", "11")
-    assert [file.name for file in path.parent.iterdir()] == ["champion.json"]
-
-
-def test_no_pointer_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ModelStoreError, match="run `make train`"):
-        read_champion(tmp_path / "champion.json")
-
-
-def test_a_damaged_pointer_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "champion.json"
-    path.write_text('{"tag": ')
-    with pytest.raises(ModelStoreError, match="not a champion pointer"):
-        read_champion(path)

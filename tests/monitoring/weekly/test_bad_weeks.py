@@ -13,6 +13,7 @@ import pytest
 
 from churn.errors import PredictionLogError, ReportError
 from churn.model.scoring import Scorer
+from churn.model.store import save
 from monitoring import report
 from monitoring.drift.decision import FEWEST_ROWS
 from monitoring.pages import evidently_report
@@ -21,7 +22,6 @@ from monitoring.reports.week import Week
 from monitoring.weekly.weekly import ReportSettings, make
 from tests.conftest import ChampionModel
 from tests.support.predictions import log_predictions, week_of_customers
-from training.model.store import save
 from training.train import Trained
 
 WEEK = Week.parse("2018-W44")

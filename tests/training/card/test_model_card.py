@@ -12,7 +12,7 @@ import pytest
 
 from churn.code_version import CodeVersion
 from churn.contract import CONTRACT_VERSION
-from churn.model.artifact import Champion, read_champion
+from churn.model.champion import Champion, read_champion
 from churn.quality.measures import LABEL
 from tests.support import synthetic
 from training import train as training

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from churn.errors import NotEnoughDataError, SettingError
-from churn.model.artifact import MODEL_NAME, Champion, read_champion, sha256, write_champion
+from churn.model.artifact import MODEL_NAME, sha256
+from churn.model.champion import Champion, read_champion, write_champion
 from churn.model.scoring import calibrated
 from tests.support import synthetic
 from training.forest.fit import ForestSettings
@@ -219,7 +220,7 @@ def test_a_failure_while_saving_leaves_no_half_model(
     def full(*_: object) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("training.model.store.write", full)
+    monkeypatch.setattr("churn.model.store.write", full)
     with pytest.raises(OSError, match="No space left"):
         store(trained, facts, pointer, forced=True)
     assert _models() == before

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from churn.model.artifact import Champion
+from churn.model.champion import Champion
 from training.model.store import Decision
 from training.tracking import runs as tracking
 from training.tracking.place import TrackingError, check_answers, tracking_uri, without_password
