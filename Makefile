@@ -26,6 +26,7 @@ MLFLOW_PORT ?= 5000
 MONITOR_PORT ?= 8000
 REPETITIONS ?= 2000
 USERS ?= 16
+PROCESSES ?= 2
 
 # The code sets these too (churn/usage_reporting.py); here they hold for the libraries' own commands.
 export BENTOML_DO_NOT_TRACK := true
@@ -81,9 +82,21 @@ lock: | $(BIN)/uv ## resolve the dependencies again: hashed, without index addre
 demo: $(DEMO) ## the whole path, from a log to a drift report, in a few minutes
 	$(RUN) -m scripts.demo
 
+# All tests that need Python packages only. The tests of one file stay on one core: they share what they set up.
+UNIT := not integration and not system and not container
+PYTEST := $(RUN) -m pytest --numprocesses=$(PROCESSES) --dist=loadfile
+
 .PHONY: test
-test: $(DEV) ## run the tests that need Python packages only
-	$(RUN) -m pytest
+test: $(DEV) ## run the tests that need Python packages only, on PROCESSES cores; the slowest 15 stand at the end
+	$(PYTEST) --durations=15
+
+.PHONY: test-fast
+test-fast: $(DEV) ## run the unit tests only, those that start no process of ours
+	$(PYTEST) -m '$(UNIT)'
+
+.PHONY: test-coverage
+test-coverage: $(DEV) ## run the tests and list the lines that none of them runs
+	$(PYTEST) --cov --cov-report=term-missing:skip-covered
 
 .PHONY: test-system
 test-system: $(DEV) ## watch a running service with the real Prometheus and Alertmanager, the report's pages in Chromium
@@ -183,8 +196,9 @@ lint: $(DEV) ## check format, style and types
 	$(BIN)/mypy
 
 .PHONY: docs
-docs: $(DEMO) ## write the feature table of the documentation from the contract
+docs: $(DEMO) ## write the pages of the documentation that are made from the code
 	$(RUN) -m scripts.feature_table
+	$(RUN) -m scripts.module_map
 
 .PHONY: clean
 clean: ## remove caches and built bentos' leftovers; keeps data, models, reports and the environment
