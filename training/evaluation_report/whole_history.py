@@ -32,7 +32,20 @@ OBSERVED: Final = "observed_days"
 """Time from a customer's first event to the last one: the leak by itself."""
 
 CATEGORIES: Final = ("level", "gender", "os", "browser")
-TOTALS: Final = tuple(name for name in PAGES if name != "settings_visits")
+TOTALS: Final = (
+    "songs",
+    "thumbs_up",
+    "thumbs_down",
+    "playlist_adds",
+    "friends_added",
+    "adverts",
+    "downgrade_visits",
+    "downgrade_submits",
+    "help_visits",
+    "errors",
+)
+"""The pages that the predecessor counted; a page that the contract counts later is none of them."""
+
 NUMBERS: Final = (
     *TOTALS,
     "listening_minutes",
