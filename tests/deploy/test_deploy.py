@@ -454,25 +454,44 @@ def test_the_page_names_files_that_exist_and_variables_that_the_stack_wants() ->
         assert f"{name}=" in page
 
 
-def test_the_arithmetic_of_the_page_follows_from_the_manifests_and_its_own_figures() -> None:
+def in_production(kind: str, name: str) -> Manifest:
+    manifests = overlaid(KUBERNETES / "overlays" / "production")
+    (only,) = [found for found in manifests if (found["kind"], found["metadata"]["name"]) == (kind, name)]
+    return only
+
+
+def number(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+def test_the_page_says_how_long_the_claimed_storage_lasts() -> None:
     page = PAGE.read_text()
-    (claim,) = [
-        found
-        for found in overlaid(KUBERNETES / "overlays" / "production")
-        if found["metadata"]["name"] == "churn-predictions"
-    ]
-    assert claim["spec"]["resources"]["requests"]["storage"] == "500Gi"
-    assert 5_000_000 * 1_900 * 52 < 500 * 2**30 < 6_000_000 * 1_900 * 52
-    (scaler,) = [
-        found
-        for found in overlaid(KUBERNETES / "overlays" / "production")
-        if found["kind"] == "HorizontalPodAutoscaler"
-    ]
-    assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (3, 40)
-    measured = re.search(r"that is ([\d,]+) customers a second", page)
-    assert measured
-    one = int(measured[1].replace(",", ""))
-    assert f"{round(40 * one * 0.7, -4):,.0f} customers a second (40 × {one:,} × 0.7)" in page
+    claimed = in_production("PersistentVolumeClaim", "churn-predictions")["spec"]["resources"]["requests"]["storage"]
+    line = re.search(r"bytes of a line in the prediction log \| ([\d,]+) \|", page)
+    said = re.search(r"claims (\d+) GiB, .*?\(([\d,]+) × ([\d,]+) × (\d+)\s+= (\d+) GB\)", page, flags=re.DOTALL)
+    assert line
+    assert said
+    gigabytes, customers, size, weeks, total = (number(text) for text in said.groups())
+    assert claimed == f"{gigabytes}Gi"
+    assert size == number(line[1])
+    assert round(customers * size * weeks / 1e9) == total
+    assert 0.9 < total * 1e9 / (gigabytes * 2**30) <= 1
+
+
+def test_the_page_says_what_the_largest_deployment_reaches() -> None:
+    page = PAGE.read_text()
+    scaler = in_production("HorizontalPodAutoscaler", "churn-service")["spec"]
+    (busy,) = [metric["resource"]["target"] for metric in scaler["metrics"] if metric["type"] == "Resource"]
+    one = re.search(r"that is ([\d,]+) customers a second", page)
+    said = re.search(
+        r"(\d+) to (\d+) replicas would reach ([\d,]+) customers a second \(\2 × ([\d,]+) × ([\d.]+)\)", page
+    )
+    assert one
+    assert said
+    fewest, most, reached, each, share = said.groups()
+    assert (number(fewest), number(most)) == (scaler["minReplicas"], scaler["maxReplicas"])
+    assert (each, float(share)) == (one[1], busy["averageUtilization"] / 100)
+    assert number(reached) == round(number(most) * number(each) * float(share), -4)
 
 
 def test_the_scheduled_report_is_of_the_week_that_is_over_and_is_not_tried_again_when_it_is_there() -> None:
