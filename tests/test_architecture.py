@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.support.sources import files, imported, imports, packages, reached
+from tests.support.sources import ENTRIES, ROOT, files, imported, imports, packages, reached
 
 LAYERS: dict[str, list[set[str]]] = {
     "churn": [
@@ -64,6 +65,7 @@ MAY_IMPORT = {
     for folder in layer
 }
 ANYTHING = {"tests", "load_tests"}
+IN_THE_BENTO = (*ENTRIES, Path("churn/prediction_log/__main__.py"))
 NEEDS_THE_LOG = {"duckdb", "ibis", "pandas", "pyarrow", "sklearn", "evidently", "scipy", "ua_parser"}
 UNPICKLES = {"pickle", "joblib", "dill", "cloudpickle", "shelve"}
 
@@ -76,7 +78,7 @@ def folder(module: str) -> str:
 OURS = {module: path for module, path in files().items() if module.split(".")[0] not in ANYTHING}
 FOLDERS = sorted(
     {folder(module) for module in OURS}
-    - {"churn.quality", "monitoring.alerts", "monitoring.labels", "training.card", "training.evaluation_report"}
+    - {"churn.quality", "monitoring.labels", "training.card", "training.evaluation_report"}
 )
 
 
@@ -90,6 +92,13 @@ def test_arrows_point_down(name: str) -> None:
 def test_the_service_reaches_nothing_that_its_image_does_not_install() -> None:
     for path in reached([Path("service.py")]):
         assert not packages(path) & NEEDS_THE_LOG, f"{path} imports {packages(path) & NEEDS_THE_LOG}"
+
+
+def test_the_bento_holds_what_its_entry_points_reach_and_nothing_else() -> None:
+    built = yaml.safe_load((ROOT / "bentofile.yaml").read_text())
+    held = {path.relative_to(ROOT) for pattern in built["include"] for path in ROOT.glob(pattern)}
+    assert "exclude" not in built
+    assert {path for path in held if path.suffix == ".py"} == reached(IN_THE_BENTO)
 
 
 def test_no_module_unpickles() -> None:
