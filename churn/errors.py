@@ -1,5 +1,7 @@
 """The error tree: one class per thing a user can put right."""
 
+from collections.abc import Sequence
+
 
 class ChurnError(Exception):
     """Something a user can put right; commands print the message and exit with 1."""
@@ -36,6 +38,14 @@ class ContractMismatchError(ChurnError):
             f"{model}: made for contract {found}, this code has {expected} "
             f"(missing {sorted(missing)}, unexpected {sorted(unexpected)}); retrain or pin an older version"
         )
+
+
+class ServerNotStartedError(ChurnError):
+    """A server that we started ended, or was not ready in time."""
+
+    def __init__(self, command: Sequence[str], said: str) -> None:
+        told = f"it said:\n{said[-4000:]}" if said else "its message is above"
+        super().__init__(f"`{' '.join(command)}` did not start; {told}")
 
 
 class PredictionLogError(ChurnError):

@@ -43,6 +43,12 @@ def text(setting: Setting, environment: Environment = os.environ) -> str:
     return given(setting, environment) or setting.default
 
 
+def changed_environment(changes: Mapping[str, str | None]) -> dict[str, str]:
+    """The environment for another process: ours with `changes`; None takes a variable away."""
+    merged = {**os.environ, **changes}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
 def path(setting: Setting, environment: Environment = os.environ) -> Path | None:
     """None when there is no value and no default."""
     found = text(setting, environment)

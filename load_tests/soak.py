@@ -22,9 +22,10 @@ import orjson
 
 from churn.command import run, say, show
 from churn.prediction_log.listing import files
+from churn.server_process import ServerProcess
 from load_tests.closed_loop import measure
 from load_tests.customers import draw
-from load_tests.served import Served, served
+from load_tests.served import served
 
 CONNECTIONS: Final = 16
 MOST_MB: Final = 300
@@ -77,7 +78,7 @@ def main() -> int:
     return 0 if found.passed() else 1
 
 
-def soak(service: Served, log: Path, seconds: float) -> Soaked:
+def soak(service: ServerProcess, log: Path, seconds: float) -> Soaked:
     """Load it, cycle by cycle. The prediction log is deleted on the way: the service begins new files by itself."""
     bodies = {size: orjson.dumps({"customers": list(islice(draw(random.Random(1)), size))}) for size in (1, 100)}
     found, started = Soaked(0, 0, 0, service.ready_seconds, []), time.monotonic()

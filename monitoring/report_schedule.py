@@ -9,28 +9,22 @@ All options are those of `python -m monitoring.report`, for every run.
 import contextlib
 import os
 import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from churn.command import run, say
-from churn.errors import ChurnError, SettingError
+from churn.errors import SettingError
+from churn.server_process import HOST, start, stopped_at_the_end
+from churn.settings import LAST_PORT, Setting, whole_number
 from monitoring.report import requested
 from monitoring.weekly.weekly_job import LAST, RUNNING
 
 SCHEDULE: Final = "CHURN_REPORT_SCHEDULE"
 CRONS: Final = {"weekly": "0 6 * * 1", "daily": "0 6 * * *"}
-PATIENCE: Final = 120.0
-"""Seconds for Prefect's server to start."""
-
-HOST: Final = "127.0.0.1"
-PORT: Final = "4200"
-"""Prefect's own default; `PREFECT_SERVER_API_PORT` names another."""
+PORT: Final = Setting("PREFECT_SERVER_API_PORT", "4200", "Port of the server that is started; Prefect's own default.")
 
 
 @dataclass(frozen=True)
@@ -92,37 +86,22 @@ def _server() -> Iterator[str]:
     if given:
         yield given
         return
-    port = os.environ.get("PREFECT_SERVER_API_PORT") or PORT
+    port = whole_number(PORT, 1, LAST_PORT)
     _check_free(port)
     say(f"starting Prefect's server: http://{HOST}:{port}")
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", port]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603  # our own Python
-    try:
-        url = f"http://{HOST}:{port}/api"
-        _wait(server, url)
-        yield url
-    finally:
-        server.terminate()
-        server.wait()
+    server = start(("prefect", "server", "start"), port, {}, quiet=True)
+    with stopped_at_the_end(server, "/api/health"):
+        yield f"{server.url}/api"
 
 
-def _check_free(port: str) -> None:
+def _check_free(port: int) -> None:
     """Another server that answers there is not ours to use unasked."""
     try:
-        socket.create_server((HOST, int(port))).close()
-    except (OSError, ValueError, OverflowError) as error:
+        socket.create_server((HOST, port)).close()
+    except OSError as error:
         raise SettingError(
-            "PREFECT_SERVER_API_PORT", port, "a free port; for a server that runs already, set PREFECT_API_URL"
+            PORT.name, port, "a free port; for a server that runs already, set PREFECT_API_URL"
         ) from error
-
-
-def _wait(server: "subprocess.Popen[bytes]", url: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while server.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/health", timeout=5):  # noqa: S310  # http
-            return
-        time.sleep(0.5)
-    raise ChurnError(f"Prefect's server did not start at {url}; its message is above")
 
 
 if __name__ == "__main__":

@@ -7,13 +7,11 @@ if it lies in the data folder, or a simulated one. The model becomes the champio
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,12 +22,14 @@ from churn.errors import ChurnError
 from churn.model.champion import Champion, champion_path, read_champion
 from churn.model.store import stored_model
 from churn.moments import iso, week_of
+from churn.server_process import ServerProcess, free_port, start, stopped_at_the_end
+from churn.settings import LAST_PORT, Setting, whole_number
 from scripts.bento import build
 
 DATA: Final = Path(os.environ.get("DATA") or "data")
 REPORTS: Final = Path(os.environ.get("REPORTS") or "reports")
 LOG_DIR: Final = Path(os.environ.get("CHURN_LOG_DIR") or DATA / "predictions")
-READY_WITHIN_S: Final = 90
+PORT: Final = Setting("PORT", "0", "Port of the service; 0 takes a free one.")
 MOST_AT_RISK: Final = 3
 REPORT_WITHOUT_ALARM, REPORT_WITH_ALARM = 0, 2
 QUICK: Final = ("--search", "off", "--no-gender-cost", "--no-tracking")
@@ -58,8 +58,8 @@ def main() -> None:
     step(3, "building the bento")
     bento = build()
     step(4, f"serving {bento}, scoring everybody at risk over HTTP")
-    with served(bento) as url:
-        predictions, explanations = ask(url)
+    with served(bento) as service:
+        predictions, explanations = ask(service.url)
     step(5, "comparing what was served with what the model was trained on")
     facts = json.loads((DATA / "dataset.json").read_text())
     week = week_of(facts["log_end"] + 1)
@@ -96,46 +96,12 @@ def _given(variable: str, flag: str) -> list[str]:
     return [flag, value] if value else []
 
 
-@contextmanager
-def served(bento: str) -> Iterator[str]:
-    """The bento behind HTTP, until the block ends; its address."""
-    port = int(os.environ.get("PORT") or 0) or _free_port()
-    bentoml = str(Path(sys.executable).parent / "bentoml")
-    environment = os.environ | {"CHURN_LOG_DIR": str(LOG_DIR.resolve())}
-    environment.pop("CHURN_CHAMPION", None)  # the bento holds its own
-    process = subprocess.Popen(
-        [bentoml, "serve", bento, "--host", "127.0.0.1", "--port", str(port)], env=environment, start_new_session=True
-    )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait_until_ready(process, url)
-        yield url
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str) -> None:
-    deadline = time.monotonic() + READY_WITHIN_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise DemoError(f"the service ended with status {process.returncode}; its message is above")
-        try:
-            if httpx.get(f"{url}/readyz", timeout=1).is_success:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
-    raise DemoError(f"the service was not ready after {READY_WITHIN_S} s")
+def served(bento: str) -> AbstractContextManager[ServerProcess]:
+    """The bento behind HTTP, until the block ends."""
+    port = whole_number(PORT, 0, LAST_PORT) or free_port()
+    # The bento holds its own champion.
+    environment = {"CHURN_LOG_DIR": str(LOG_DIR.resolve()), "CHURN_CHAMPION": None}
+    return stopped_at_the_end(start(("bentoml", "serve", bento), port, environment, folder=Path.cwd()))
 
 
 def ask(url: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

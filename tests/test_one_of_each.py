@@ -29,3 +29,11 @@ def moves_a_path(node: ast.AST) -> bool:
 
 def test_one_module_gives_a_file_or_folder_its_name() -> None:
     assert those_that(moves_a_path) == {"churn/files.py"}
+
+
+def starts_a_process_and_goes_on(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func) in {"subprocess.Popen", "Popen"}
+
+
+def test_one_module_starts_servers() -> None:
+    assert those_that(starts_a_process_and_goes_on) == {"churn/server_process.py"}

@@ -301,7 +301,7 @@ def test_with_keys_configured_only_who_has_one_is_answered(champion: ChampionMod
             assert client.get("/livez").status_code == 200
             key = {"authorization": "Bearer a-key-of-the-shop-1"}
             assert client.post("/predict", json=body, headers=key).status_code == 200
-        assert "a-key-of-the-shop" not in served.output.read_text()
+        assert "a-key-of-the-shop" not in served.said()
 
 
 def test_an_unusable_request_id_is_replaced(client: httpx.Client) -> None:
@@ -320,7 +320,7 @@ def test_sigterm_ends_it_cleanly(champion: ChampionModel, tmp_path: Path) -> Non
 
 def told(served: Served) -> list[dict[str, Any]]:
     """What the service said in JSON."""
-    return [json.loads(line) for line in served.output.read_text().splitlines() if line.startswith("{")]
+    return [json.loads(line) for line in served.said().splitlines() if line.startswith("{")]
 
 
 def test_it_says_as_json_what_it_is_when_it_starts_and_that_it_stops(champion: ChampionModel, tmp_path: Path) -> None:
@@ -346,7 +346,7 @@ def test_on_request_every_request_gets_one_line_without_customer_data(champion: 
         client.get("/nothing")
         served.stop()
         requests = [line for line in told(served) if line["event"] == "request"]
-        said = served.output.read_text()
+        said = served.said()
     assert [(line["path"], line["status"]) for line in requests] == [
         ("/predict", 200),
         ("/predict", 400),

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from churn.errors import SettingError
-from monitoring.report_schedule import Plan, _check_free, plan
+from monitoring.report_schedule import Plan, _check_free, _server, plan
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,11 @@ def test_what_is_no_schedule_is_refused() -> None:
 
 def test_a_server_that_is_not_ours_is_not_used() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(SettingError, match="PREFECT_API_URL"):
-        _check_free(str(other.getsockname()[1]))
-    with pytest.raises(SettingError, match="PREFECT_SERVER_API_PORT='many'"):
-        _check_free("many")
+        _check_free(other.getsockname()[1])
+
+
+def test_a_port_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setenv("PREFECT_SERVER_API_PORT", "many")
+    with pytest.raises(SettingError, match="PREFECT_SERVER_API_PORT='many'"), _server():
+        pass

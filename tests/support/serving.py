@@ -1,70 +1,40 @@
 """A real `bentoml serve` on a free port, for the tests."""
 
 import contextlib
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import httpx
 
-PROJECT: Final = Path(__file__).parent.parent.parent
-PATIENCE: Final = 120.0
+from churn.server_process import ROOT, START_SECONDS, ServerProcess, free_port, start
+
+__all__ = ["PATIENCE", "PROJECT", "Served", "free_port", "refused_start", "serving"]
+
+PROJECT: Final = ROOT
+PATIENCE: Final = START_SECONDS
 """Seconds to wait for a start on a busy machine before the test fails."""
 
 
-@dataclass
-class Served:
+class Served(ServerProcess):
     """A running service."""
 
-    process: subprocess.Popen[bytes]
-    url: str
-    log: Path
-    output: Path
+    @property
+    def log(self) -> Path:
+        """The folder of its prediction log."""
+        assert self.output is not None
+        return self.output.parent / "predictions"
 
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=60)
 
-    def workers(self) -> list[int]:
-        """Process ids of the workers."""
-        listed = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False)
-        return [int(line) for line in listed.stdout.split()]
 
-    def stop(self) -> int:
-        """SIGTERM, and the exit status."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE)
-
-    def kill(self) -> None:
-        """SIGKILL to the service and to every worker: BentoML gives each a process group of its own."""
-        for process in (*self.workers(), self.process.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process, signal.SIGKILL)
-        self.process.wait(PATIENCE)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def start(
-    environment: Mapping[str, str], folder: Path, target: str = "service:Churn", cwd: Path = PROJECT
-) -> subprocess.Popen[bytes]:
+def _start(environment: Mapping[str, str], folder: Path, target: str, cwd: Path) -> Served:
     """Start the service; its output goes to `folder/output.txt`."""
-    command = [sys.executable, "-m", "bentoml", "serve", target, "--host", "127.0.0.1", "--port", environment["PORT"]]
-    with (folder / "output.txt").open("ab") as output:
-        return subprocess.Popen(
-            command, cwd=cwd, env=os.environ | dict(environment), stdout=output, stderr=output, start_new_session=True
-        )
+    log = {"CHURN_LOG_DIR": str(folder / "predictions")}
+    command, output = ("bentoml", "serve", target), folder / "output.txt"
+    server = start(command, free_port(), log | dict(environment), output=output, folder=cwd)
+    return Served(**vars(server))
 
 
 @contextlib.contextmanager
@@ -72,38 +42,20 @@ def serving(
     environment: Mapping[str, str], folder: Path, target: str = "service:Churn", cwd: Path = PROJECT
 ) -> Iterator[Served]:
     """Serve until the end of the block; the prediction log goes to `folder/predictions`."""
-    port, log = str(free_port()), folder / "predictions"
-    complete = {"CHURN_LOG_DIR": str(log), "PORT": port} | dict(environment)
-    process = start(complete, folder, target, cwd)
-    served = Served(process, f"http://127.0.0.1:{port}", log, folder / "output.txt")
+    served = _start(environment, folder, target, cwd)
     try:
-        _wait(served)
+        served.wait_until_ready()
         yield served
     finally:
         served.kill()
 
 
-def _wait(served: Served) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{served.url}/readyz").status_code == httpx.codes.OK:
-                return
-        if served.process.poll() is not None:
-            break
-        time.sleep(0.1)
-    raise AssertionError(f"the service did not start:\n{served.output.read_text()}")
-
-
 def refused_start(environment: Mapping[str, str], folder: Path) -> str:
     """Start what must not start; returns what it said."""
-    complete = {"CHURN_LOG_DIR": str(folder / "predictions"), "PORT": str(free_port())} | dict(environment)
-    process = start(complete, folder)
+    served = _start(environment, folder, "service:Churn", PROJECT)
     try:
-        status = process.wait(PATIENCE)
+        status = served.process.wait(PATIENCE)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    said = (folder / "output.txt").read_text()
-    assert status != 0, said
-    return said
+        served.kill()
+    assert status != 0, served.said()
+    return served.said()
