@@ -25,7 +25,7 @@ MINIMUM_HISTORY_DAYS: Final = 14
 """A snapshot with less history than this is not made; with less than `LOOKBACK_DAYS` it is marked short."""
 
 AT_RISK_DAYS: Final = 30
-"""A customer is at risk at `as_of` with an event in this many days before it, and no cancellation."""
+"""A customer is at risk at `as_of` with an event in this many days before it, unless it was to leave."""
 
 OTHER: Final = "other"
 """What an operating system or browser becomes that the model has not seen."""

@@ -48,7 +48,7 @@ def features(events: Table, as_of: int) -> Table:
     """The features of every customer at risk at `as_of`.
 
     A customer is at risk with an event in the `AT_RISK_DAYS` before `as_of` and no
-    cancellation before it.
+    cancellation since the newest song (`is_at_risk`).
 
     Args:
         events: typed events (`churn.activity.reading`), any span.
@@ -70,17 +70,39 @@ def features(events: Table, as_of: int) -> Table:
 
 
 def at_risk(past: Table, as_of: int) -> Table:
-    """Customers with an event in the `AT_RISK_DAYS` before `as_of` who have not cancelled: `customer_id`, `last_ts`."""
+    """Customers at risk at `as_of`, by their events before it: `customer_id`, `last_ts`."""
     customers = past.group_by("customer_id").aggregate(
-        last_ts=past.ts.max(), cancellations=(past.page == CANCELLATION).sum()
+        last_ts=past.ts.max(), last_song=newest(past, SONG), last_cancellation=newest(past, CANCELLATION)
     )
-    here = is_at_risk(customers.last_ts, customers.cancellations, as_of)
+    here = is_at_risk(customers.last_ts, customers.last_song, customers.last_cancellation, as_of)
     return customers.filter(here).select("customer_id", "last_ts")
 
 
-def is_at_risk(last_ts: Expression, cancellations: Expression, as_of: Any) -> Expression:
-    """By the newest event and the number of cancellations before `as_of`."""
-    return (last_ts >= as_of - AT_RISK_DAYS * DAY_MS) & (cancellations == 0)
+def is_at_risk(last_ts: Expression, last_song: Expression, last_cancellation: Expression, as_of: Any) -> Expression:
+    """By a customer's newest event, song and cancellation before `as_of`; null where there is none.
+
+    Whoever left cannot be kept; whoever came back can.
+    """
+    stayed = last_cancellation.isnull()
+    return (last_ts >= as_of - AT_RISK_DAYS * DAY_MS) & (stayed | has_come_back(last_song, last_cancellation))
+
+
+def has_come_back(last_song: Expression, last_cancellation: Expression) -> Expression:
+    """The newest song came after the newest cancellation. Other events do not count: cancelling itself has some."""
+    return (last_song > last_cancellation).fill_null(False)
+
+
+def come_back(past: Table) -> Table:
+    """The customers who came back after they had cancelled: `customer_id`."""
+    customers = past.group_by("customer_id").aggregate(
+        last_song=newest(past, SONG), last_cancellation=newest(past, CANCELLATION)
+    )
+    return customers.filter(has_come_back(customers.last_song, customers.last_cancellation)).select("customer_id")
+
+
+def newest(events: Table, page: str, within: Any = True) -> Expression:
+    """When a customer last opened a page, among the events that are `within`; null for never."""
+    return events.ts.max(where=(events.page == page) & within)
 
 
 def _ordered(recent: Table) -> Table:

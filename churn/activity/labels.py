@@ -5,7 +5,7 @@ from typing import Any, Final, Literal, get_args
 
 from ibis import Table
 
-from churn.activity.features import CANCELLATION, DAY_MS, is_at_risk
+from churn.activity.features import CANCELLATION, DAY_MS, SONG, is_at_risk, newest
 from churn.errors import NotEnoughDataError, SettingError
 from churn.moments import iso
 
@@ -88,7 +88,9 @@ def labels_at(events: Table, moments: Table, log_end: int, definition: Definitio
     known = moments.filter(moments.as_of + definition.horizon_ms <= log_end)
     joined = known.inner_join(events.select("customer_id", "ts", "page"), "customer_id")
     outcome = _outcome(joined, joined.as_of, ["customer_id", "as_of"], definition)
-    at_risk = is_at_risk(outcome.last_earlier_ts, outcome.earlier_cancellations, outcome.as_of)
+    at_risk = is_at_risk(
+        outcome.last_earlier_ts, outcome.last_earlier_song, outcome.last_earlier_cancellation, outcome.as_of
+    )
     return outcome.select("customer_id", "as_of", churned=_churned(outcome, definition), at_risk=at_risk)
 
 
@@ -114,7 +116,8 @@ def _outcome(events: Table, as_of: Any, keys: list[str], definition: Definition)
     customers = events.group_by(keys).aggregate(
         earlier_events=before.sum(),
         last_earlier_ts=events.ts.max(where=before),
-        earlier_cancellations=(before & cancelled).sum(),
+        last_earlier_song=newest(events, SONG, before),
+        last_earlier_cancellation=newest(events, CANCELLATION, before),
         triggers=(before & events.page.isin(TRIGGERS)).sum(),
         later_events=within.sum(),
         cancellations=(within & cancelled).sum(),

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+import ibis
+
+from churn.activity.features import come_back
 from churn.activity.files import LogFile, line_numbers
 from churn.activity.rows import DUPLICATE, MALFORMED, NO_CUSTOMER, NULLED, staged
 from churn.activity.sources import query
@@ -21,6 +24,7 @@ _GAP: Final = (
     f"{{rows:,}} rows come more than {GAP_DAYS} days after all others and set the end of the log: "
     "if their clock was wrong, remove them"
 )
+_BACK: Final = "{customers:,} of them cancelled and came back: at risk again from their next song on"
 
 _EXAMPLE_FILES: Final = 3
 _EXAMPLES_PER_FILE: Final = 3
@@ -36,6 +40,7 @@ class ReadReport:
     contents. `first_ts` and `log_end` are the oldest and newest valid `ts` (UTC epoch ms)
     of any row, with or without a customer. `after_gap` counts rows at the end, if they are
     few, that come more than `GAP_DAYS` after all others: the end of the log hangs on them.
+    `came_back` counts the customers who played a song after their last cancellation.
     """
 
     files: int
@@ -48,6 +53,7 @@ class ReadReport:
     first_ts: int
     log_end: int
     after_gap: int
+    came_back: int = 0
 
     def lines(self) -> list[str]:
         """The report for a person."""
@@ -56,6 +62,7 @@ class ReadReport:
             f"{self.rows:,} rows in {files}, from {iso(self.first_ts)} to {iso(self.log_end)}",
             f"{self.kept:,} kept, of {self.customers:,} customers",
             *([_GAP.format(rows=self.after_gap)] if self.after_gap else []),
+            *([_BACK.format(customers=self.came_back)] if self.came_back else []),
             *(f"{count:,} dropped: {reason}" for reason, count in self.dropped.items()),
             *(f"{count:,} set to null: {reason}" for reason, count in self.nulled.items()),
             *(f"for example {place}" for place in self.examples),
@@ -91,7 +98,15 @@ def make_report(log: StagedLog) -> ReadReport:
         first_ts=first_ts,
         log_end=log_end,
         after_gap=_after_gap(_days(log)),
+        came_back=_came_back(log),
     )
+
+
+def _came_back(log: StagedLog) -> int:
+    columns = {"customer_id": "string", "ts": "int64", "page": "string"}
+    kept = ibis.table(columns, name="kept", catalog=log.catalog, database="main")
+    ((customers,),) = log.rows(ibis.to_sql(come_back(kept).count(), dialect="duckdb"))
+    return int(customers)
 
 
 def _days(log: StagedLog) -> list[tuple[int, int]]:

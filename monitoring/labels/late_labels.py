@@ -41,7 +41,7 @@ ROWS_ONE_BY_ONE: Final = 50_000
 GROUPS: Final = 100
 GRID: Final = 0.001
 
-REVISION: Final = 1
+REVISION: Final = 2
 """Grows when figures of the same inputs come out otherwise, so that weeks that are done are done again."""
 
 JUDGED: Final = "churned IS NOT NULL AND at_risk"
@@ -52,7 +52,7 @@ PARTS: Final = {
 }
 UNJUDGED: Final = {
     "they are not in the log of events before their prediction": "churned IS NULL",
-    f"they had cancelled, or not been seen for {AT_RISK_DAYS} days, before their prediction": (
+    f"they had cancelled and not come back, or not been seen for {AT_RISK_DAYS} days, before their prediction": (
         "churned IS NOT NULL AND NOT at_risk"
     ),
 }

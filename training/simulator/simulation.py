@@ -70,7 +70,7 @@ class Simulation:
 
         Returns:
             `customer_id` and `probability`, ordered by customer id. At risk is who had an
-            event in the 30 days before `as_of` and has not cancelled.
+            event in the 30 days before `as_of` and has not cancelled since the newest song.
 
         Raises:
             SettingError: `as_of` lies outside the log.

@@ -273,6 +273,15 @@ def test_the_log_ends_with_its_newest_row_even_without_a_customer_but_not_with_a
     assert (report.first_ts, report.log_end) == (1538352110000, 1538352117999)
 
 
+def test_customers_who_came_back_after_they_cancelled_are_counted() -> None:
+    rows = [raw(userId=who, page="Cancellation Confirmation") for who in ("1", "2", "3")]
+    back = [raw(userId="2", ts=1538352118000), raw(userId="3", page="Home", ts=1538352118000)]
+    assert read(*rows).report.came_back == 0
+    report = read(*rows, *back).report
+    assert report.came_back == 1
+    assert "1 of them cancelled and came back: at risk again from their next song on" in report.lines()
+
+
 def test_few_rows_long_after_all_others_are_pointed_out() -> None:
     day = 86_400_000
     rows = [raw(ts=1538352117000 + item, itemInSession=item) for item in range(5)]

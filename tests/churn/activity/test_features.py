@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn.activity.features import DAY_MS, PAGES, features
+from churn.activity.features import DAY_MS, PAGES, come_back, features
 from churn.contract import BY_NAME, FEATURES, NAMES, WINDOWS, Customer
 from churn.moments import iso
 from tests.support.logs import event, event_table
@@ -89,6 +89,28 @@ def test_who_is_at_risk() -> None:
     assert set(computed(rows)) == {"quiet for exactly 30 days", "cancels later"}
 
 
+def test_who_plays_a_song_after_cancelling_has_come_back() -> None:
+    cancelled = [
+        event(who, before(5), "Cancellation Confirmation") for who in ("back", "looks", "same moment", "again")
+    ]
+    rows = [
+        *cancelled,
+        event("back", before(4), "NextSong"),
+        event("looks", before(4), "Home"),
+        event("same moment", before(5), "NextSong"),
+        event("again", before(4), "NextSong"),
+        event("again", before(3), "Cancellation Confirmation"),
+        event("again", before(2), "Login"),
+        event("back too late", before(40), "Cancellation Confirmation"),
+        event("back too late", before(31), "NextSong"),
+        event("back later", before(5), "Cancellation Confirmation"),
+        event("back later", AS_OF, "NextSong"),
+    ]
+    assert set(computed(rows)) == {"back"}
+    past = event_table([row for row in rows if row["ts"] < AS_OF])
+    assert {row["customer_id"] for row in come_back(past).to_pyarrow().to_pylist()} == {"back", "back too late"}
+
+
 def test_someone_quiet_for_29_days_has_zeros_and_nulls() -> None:
     row = one([event("a", before(29), "NextSong", level="paid", os="Linux")])
     assert (row["level"], row["os"], row["songs_28d"], row["sessions_28d"]) == ("paid", "Linux", 0, 0)
@@ -170,6 +192,31 @@ def test_events_at_or_after_as_of_change_nothing(seed: int) -> None:
 
 
 @few
+@given(
+    st.lists(
+        st.builds(
+            event,
+            st.sampled_from("abcdef"),
+            st.integers(-20, 20).map(lambda hour: AS_OF + hour * DAY_MS // 24),
+            st.sampled_from(["NextSong", "Cancellation Confirmation", "Home"]),
+        ),
+        min_size=10,
+        max_size=60,
+    )
+)
+def test_who_came_back_by_as_of_is_decided_by_what_came_before_it(rows: list[dict[str, Any]]) -> None:
+    past = [row for row in rows if row["ts"] < AS_OF]
+    newest = {(row["customer_id"], row["page"]): row["ts"] for row in sorted(past, key=lambda row: int(row["ts"]))}
+    at_risk = {
+        who
+        for who, _ in newest
+        if (who, "Cancellation Confirmation") not in newest
+        or newest.get((who, "NextSong"), 0) > newest[who, "Cancellation Confirmation"]
+    }
+    assert set(computed(rows)) == set(computed(past)) == at_risk
+
+
+@few
 @given(seeds)
 def test_features_equal_a_plain_reckoning_and_keep_the_contract(seed: int) -> None:
     rows = random_rows(seed)
@@ -190,8 +237,9 @@ def reckoned(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
                 (r[n] is None, r[n]) for n in ("ts", "item", "session_id", "page", "level", "os", "browser", "gender")
             ],
         )
-        cancelled = any(row["page"] == "Cancellation Confirmation" for row in mine)
-        if not cancelled and mine[-1]["ts"] >= before(30):
+        left = max((row["ts"] for row in mine if row["page"] == "Cancellation Confirmation"), default=None)
+        stayed = left is None or any(row["page"] == "NextSong" and row["ts"] > left for row in mine)
+        if stayed and mine[-1]["ts"] >= before(30):
             found[customer_id] = _reckon_one([row for row in mine if row["ts"] >= before(30)])
     return found
 

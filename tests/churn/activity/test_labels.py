@@ -112,7 +112,7 @@ SOME_EVENTS = st.lists(
         event,
         st.sampled_from("abc"),
         st.integers(-3, 100).map(lambda day: AS_OF + day * DAY_MS) | st.integers(AS_OF - 60 * DAY_MS, END),
-        st.sampled_from(["Home", "Thumbs Down", "Submit Downgrade", "Cancellation Confirmation"]),
+        st.sampled_from(["Home", "NextSong", "Thumbs Down", "Submit Downgrade", "Cancellation Confirmation"]),
     ),
     min_size=1,
     max_size=15,
@@ -153,6 +153,23 @@ def test_who_is_gone_already_is_not_at_risk() -> None:
     ]
     found = labelled_at(rows, [("here", AS_OF), ("cancelled", AS_OF), ("quiet", AS_OF), ("unknown", AS_OF)])
     assert found == {("here", AS_OF): (0, True), ("cancelled", AS_OF): (1, False), ("quiet", AS_OF): (1, False)}
+
+
+def test_who_came_back_is_at_risk_and_may_leave_again() -> None:
+    rows = [
+        event("back", AS_OF - 9, "Cancellation Confirmation"),
+        event("back", AS_OF - 8, "NextSong"),
+        event("back", AS_OF + 5, "Cancellation Confirmation"),
+        event("comes back later", AS_OF - 9, "Cancellation Confirmation"),
+        event("comes back later", AS_OF, "NextSong"),
+    ]
+    moments = [("back", AS_OF), ("back", AS_OF + 6), ("comes back later", AS_OF), ("comes back later", AS_OF + 1)]
+    assert labelled_at(rows, moments) == {
+        ("back", AS_OF): (1, True),
+        ("back", AS_OF + 6): (0, False),
+        ("comes back later", AS_OF): (0, False),
+        ("comes back later", AS_OF + 1): (0, True),
+    }
 
 
 def test_at_moments_whose_horizon_has_not_elapsed_nothing_is_known() -> None:
