@@ -44,7 +44,7 @@ def write_log(folder: Path, model: Watched, rows: int, seed: int = 0) -> int:
     for day in range(DAYS):
         now, end = MONDAY + timedelta(days=day), rows * (day + 1) // DAYS
         midnight = iso(int((now - timedelta(hours=9)).timestamp() * 1000))
-        log = PredictionLog(folder, model.model.tag, clock=lambda now=now: now)  # type: ignore[misc]
+        log = PredictionLog(folder, model.model.tag, clock=lambda now=now: now)  # type: ignore[misc]  # mypy knows no type of a lambda's default
         for first in range(rows * day // DAYS, end, BATCH):
             ids = [str(number) for number in range(first, min(first + BATCH, end))]
             drawn = generator.integers(len(features), size=len(ids)).tolist()

@@ -223,7 +223,7 @@ def table(results: Results) -> Iterator[str]:
     yield "|---|--:|--:|--:|--:|"
     for job, several in results.rounds.items():
         figures = [f"{_median(several, _per_second):,.0f}"]
-        figures += [f"{1000 * _median(several, lambda one, s=s: one.percentile(s)):.2f}" for s in (0.5, 0.99)]  # type: ignore[misc]
+        figures += [f"{1000 * _median(several, lambda one, s=s: one.percentile(s)):.2f}" for s in (0.5, 0.99)]  # type: ignore[misc]  # as above: a lambda's default
         yield f"| {_label(job)} | {' | '.join(figures)} | {_compared(results, job)} |"
     yield (
         f"\nThe log costs {_spread([1 - ratio for ratio in _log_ratios(results)], '.1%')} of the throughput at one "

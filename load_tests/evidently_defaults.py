@@ -63,7 +63,7 @@ def _jensen_shannon(reference: list[int], current: list[int]) -> float:
 def installed_scores(reference: Population, current: Population) -> dict[str, float]:
     """The same from the installed package, with the rows written out."""
     from evidently import DataDefinition, Dataset, Report  # noqa: PLC0415  # takes seconds, and only this needs it
-    from evidently.presets import DataDriftPreset  # noqa: PLC0415
+    from evidently.presets import DataDriftPreset  # noqa: PLC0415  # takes seconds, and not every caller needs it
 
     kinds = {name: column.feature.is_category for name, column in reference.columns.items()}
     definition = DataDefinition(

@@ -62,7 +62,7 @@ def fill(workspace: Path, reports: ReportFolder) -> int:
     if not found:
         raise ReportError(f"{reports.path} holds no report to show; make one (make report)")
     # Evidently takes seconds to import, and reads its settings when it is.
-    from evidently.ui.workspace import Workspace  # noqa: PLC0415
+    from evidently.ui.workspace import Workspace  # noqa: PLC0415  # takes seconds, and --help needs none of it
 
     place = Workspace.create(str(workspace))
     projects = place.search_project(PROJECT)
@@ -78,7 +78,7 @@ def fill(workspace: Path, reports: ReportFolder) -> int:
 def _project(place: Any) -> Any:
     """A new project whose dashboard shows the course over the weeks."""
     from evidently.sdk.models import PanelMetric  # noqa: PLC0415  # as above
-    from evidently.sdk.panels import line_plot_panel  # noqa: PLC0415
+    from evidently.sdk.panels import line_plot_panel  # noqa: PLC0415  # takes seconds, and --help needs none of it
 
     project = place.create_project(PROJECT, "What was served, week by week, against what the model was trained on.")
     drifted = PanelMetric(metric="DriftedColumnsCount", metric_labels={"value_type": "count"}, legend="drifted")

@@ -62,9 +62,9 @@ def main() -> None:
 
 def _serve(planned: Plan, options: list[str]) -> None:
     # Prefect takes seconds to import, and reads its settings when it is.
-    from prefect.schedules import Cron  # noqa: PLC0415
+    from prefect.schedules import Cron  # noqa: PLC0415  # Prefect reads the environment when it is imported
 
-    from monitoring.flow import weekly_report  # noqa: PLC0415
+    from monitoring.flow import weekly_report  # noqa: PLC0415  # Prefect reads the environment when it is imported
 
     try:
         schedule = Cron(planned.cron, timezone="UTC")

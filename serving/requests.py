@@ -17,7 +17,15 @@ import numpy as np
 import orjson
 from pydantic import Field, TypeAdapter, ValidationError
 
-from churn.contract import BY_NAME, CATEGORICAL, MAXIMUM_CATEGORY_LENGTH, NUMERIC, Customer, Feature
+from churn.contract import (
+    BY_NAME,
+    CATEGORICAL,
+    LONGEST_CUSTOMER_ID,
+    MAXIMUM_CATEGORY_LENGTH,
+    NUMERIC,
+    Customer,
+    Feature,
+)
 from churn.contradictions import Numbers, broken, contradictions
 from churn.moments import EPOCH
 from serving.api import (
@@ -44,7 +52,6 @@ _MARKS_PER_CUSTOMER: Final = 100
 
 _CHUNK: Final = 64
 _SHOWN_CHARACTERS: Final = 80
-_MAXIMUM_ID_LENGTH: Final = 128
 _MOMENT: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
 )  # RFC 3339, the zone optional so that its absence gets a message of its own
@@ -269,7 +276,7 @@ def _by_columns(rows: list[Any], moments: "_Moments") -> Batch | None:
 
 
 def _is_id(value: object) -> bool:
-    return type(value) is str and 1 <= len(value) <= _MAXIMUM_ID_LENGTH
+    return type(value) is str and 1 <= len(value) <= LONGEST_CUSTOMER_ID
 
 
 def _are_categories(feature: Feature, values: tuple[object, ...]) -> bool:

@@ -1,21 +1,34 @@
-"""What must not be written twice is written in one module. Read from the source of every module."""
+"""What must not be written twice is written in one module. Read from the syntax tree of every module."""
 
 import ast
-from collections.abc import Callable, Iterator
+import io
+import re
+import tokenize
+from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-ROOMS = ("churn", "serving", "training", "monitoring", "pipeline", "scripts", "load_tests")
+import pytest
+
+from churn.contract import LONGEST_CUSTOMER_ID
+from tests.support.sources import ROOT, files, tree
+
+EVERYTHING = sorted(files().values())
+PRODUCT = [path for path in EVERYTHING if path.parts[0] not in {"tests", "load_tests"}]
+MEASURED_TOO = [path for path in EVERYTHING if path.parts[0] != "tests"]
 MOVES_PATHS = {"os.replace", "os.rename", "os.renames", "shutil.move"}
+SILENCES = re.compile(r"# (ruff: noqa|noqa|type: ignore)\b")
+SAYS_WHY = re.compile(r"# (ruff: noqa|noqa|type: ignore)(: [A-Z0-9, ]+|\[[a-z, -]+\])(  #| -) .{4}")
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
-    for path in [ROOT / "service.py", *(path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")))]:
-        yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
+def those_that(do: Callable[[ast.AST], bool], paths: list[Path]) -> set[str]:
+    return {str(path) for path in paths if any(do(node) for node in ast.walk(tree(path)))}
 
 
-def those_that(do: Callable[[ast.AST], bool]) -> set[str]:
-    return {name for name, tree in modules() if any(do(node) for node in ast.walk(tree))}
+def calls(node: ast.AST, *names: str) -> bool:
+    """A call of one of the functions, by its whole name or by the end of it."""
+    return isinstance(node, ast.Call) and bool(
+        {ast.unparse(node.func), ast.unparse(node.func).split(".")[-1]} & {*names}
+    )
 
 
 def moves_a_path(node: ast.AST) -> bool:
@@ -28,12 +41,40 @@ def moves_a_path(node: ast.AST) -> bool:
 
 
 def test_one_module_gives_a_file_or_folder_its_name() -> None:
-    assert those_that(moves_a_path) == {"churn/files.py"}
-
-
-def starts_a_process_and_goes_on(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and ast.unparse(node.func) in {"subprocess.Popen", "Popen"}
+    assert those_that(moves_a_path, MEASURED_TOO) == {"churn/files.py"}
 
 
 def test_one_module_starts_servers() -> None:
-    assert those_that(starts_a_process_and_goes_on) == {"churn/server_process.py"}
+    assert those_that(lambda node: calls(node, "Popen"), MEASURED_TOO) == {"churn/server_process.py"}
+
+
+def test_one_module_draws_customers_again_for_an_interval() -> None:
+    rooms = [path for path in PRODUCT if path.parts[:2] != ("training", "simulator")]
+    assert those_that(lambda node: calls(node, "multinomial", "resample"), rooms) == {"churn/quality/intervals.py"}
+
+
+def test_one_module_says_how_long_a_customers_id_may_be() -> None:
+    def is_the_limit(node: ast.AST) -> bool:
+        return isinstance(node, ast.Constant) and node.value == LONGEST_CUSTOMER_ID
+
+    assert those_that(is_the_limit, PRODUCT) == {"churn/contract.py"}
+
+
+def comments(path: Path) -> dict[int, str]:
+    """By the number of their line."""
+    tokens = tokenize.generate_tokens(io.StringIO((ROOT / path).read_text()).readline)
+    return {token.start[0]: token.string for token in tokens if token.type == tokenize.COMMENT}
+
+
+@pytest.mark.parametrize("path", [path for path in EVERYTHING if path.name != "evidently_report.py"], ids=str)
+def test_whoever_silences_a_rule_or_catches_everything_says_why(path: Path) -> None:
+    said = comments(path)
+    silent = {line for line, text in said.items() if SILENCES.match(text) and not SAYS_WHY.match(text)}
+    broad = {
+        node.lineno
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"})
+        and ast.unparse(node.body[-1]) != "raise"
+    }
+    assert silent | (broad - set(said)) == set()

@@ -112,7 +112,7 @@ def _address(profile: Path, process: "subprocess.Popen[bytes]") -> str:
     said, deadline = profile / "DevToolsActivePort", time.monotonic() + PATIENCE
     while not (said.exists() and len(said.read_text().split()) == 2):
         ended = process.poll()
-        assert ended is None and time.monotonic() < deadline, (profile / "chromium.txt").read_text()  # noqa: PT018
+        assert ended is None and time.monotonic() < deadline, (profile / "chromium.txt").read_text()  # noqa: PT018  # either way the page's output says why
         time.sleep(0.1)
     port, path = said.read_text().split()
     return f"ws://127.0.0.1:{port}{path}"

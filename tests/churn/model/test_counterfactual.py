@@ -215,5 +215,5 @@ def test_it_must_help_too_with_the_trend_that_follows() -> None:
     assert hand.ask(**values)[0].to_value == 10
     trend = hand.names.index("adverts_trend")
     unmoved = hand.score
-    hand.score = lambda matrix: np.maximum(unmoved(matrix), matrix[:, trend] > 1.5)  # type: ignore[method-assign]
+    hand.score = lambda matrix: np.maximum(unmoved(matrix), matrix[:, trend] > 1.5)  # type: ignore[method-assign]  # a model made for this test
     assert hand.ask(**values) == []

@@ -164,7 +164,7 @@ def test_a_higher_target_never_flags_more() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (PolicySettings("best"), "policy='best': expected one of f1, precision, cost, top_share"),  # type: ignore[arg-type]
+        (PolicySettings("best"), "policy='best': expected one of f1, precision, cost, top_share"),  # type: ignore[arg-type]  # what a user may type
         (PolicySettings("precision"), "target_precision=None"),
         (PolicySettings("precision", target_precision=1.2), "target_precision=1.2"),
         (PolicySettings("precision", target_precision=float("nan")), "target_precision=nan"),

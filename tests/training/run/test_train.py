@@ -82,7 +82,7 @@ def test_the_future_cannot_change_what_was_known_before_it(table: pd.DataFrame) 
 def _with_folds_of(table: pd.DataFrame, turned: pd.DataFrame) -> pd.DataFrame:
     """Training deals churners evenly, so other outcomes would make other folds: the folds are kept here."""
     from training.evaluation.evaluate import cross_fitted  # noqa: PLC0415  # only here
-    from training.forest.fit import scored  # noqa: PLC0415
+    from training.forest.fit import scored  # noqa: PLC0415  # the one test that needs it
 
     parts = split(table, 30, SETTINGS.seed, 2, 1)
     return cross_fitted(scored(turned, parts.folds, lambda _: SETTINGS.forest, quiet), SETTINGS.policy)
