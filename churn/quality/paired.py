@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from churn.quality.figure import Figure
 from churn.quality.intervals import RESAMPLES, cluster_weights, percentile
 from churn.quality.measures import Judged, Metric, auc
-from training.evaluation.evaluate import Figure
 
 Vector = NDArray[np.float64]
 

@@ -7,6 +7,7 @@ A label comes from the events alone, by the functions of training (`churn.activi
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,9 +28,10 @@ from churn.errors import SettingError
 from churn.moments import iso
 from churn.prediction_log.listing import files
 from churn.prediction_log.names import day_of
+from churn.quality.figure import Figure
 from churn.raw_text import EXPONENT
 from monitoring.labels.treatments import read_treatments
-from monitoring.performance.realised import REALISED, Measured, figures
+from monitoring.performance.realised import REALISED, figures
 from monitoring.prediction_log.log_lines import stage_answers
 from monitoring.prediction_log.log_reader import first_day
 from monitoring.reports.week import Week
@@ -99,7 +101,7 @@ class Part:
     customers: int
     rows: int
     churners: int
-    metrics: Mapping[str, Measured]
+    metrics: Mapping[str, Figure]
 
     def to_dict(self) -> dict[str, Any]:
         metrics = {name: figure.to_dict() for name, figure in self.metrics.items()}
@@ -285,7 +287,7 @@ class LateLabels:
             f"FROM outcomes WHERE {which}"
         )
         if not rows:
-            return Part(0, 0, 0, {name: Measured(None, None, None) for name in REALISED})
+            return Part(0, 0, 0, {name: Figure(math.nan) for name in REALISED})
         return Part(customers, rows, churners, figures(self._rows(which, rows), seed))
 
     def _rows(self, which: str, rows: int) -> pd.DataFrame:

@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from churn.quality.figure import Figure
 from churn.quality.intervals import RESAMPLES
 from churn.quality.measures import Judged
-from monitoring.performance.realised import Measured, bounds_of, measures
+from monitoring.performance.realised import bounds_of, measures
 
 METHOD: Final = "CBPE"
 ESTIMATED: Final = ("auc", "f1", "precision", "recall")
@@ -55,7 +56,7 @@ class Estimate:
 
     customers: int
     expected_churners: float
-    metrics: dict[str, Measured]
+    metrics: dict[str, Figure]
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -91,7 +92,7 @@ def estimate(answers: Answers, fitted_on: Vector | None = None, seed: int = 0, d
         customers=int(answers.customers.sum()),
         expected_churners=float(expected.sum()),
         metrics={
-            name: Measured.of(values[name], bounds_of(np.array([one[name] for one in drawn]))) for name in ESTIMATED
+            name: Figure.of(values[name], bounds_of(np.array([one[name] for one in drawn]))) for name in ESTIMATED
         },
     )
 

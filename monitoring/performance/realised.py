@@ -1,12 +1,12 @@
 """How good predictions were, once it is known who left: figures with 95 % intervals, clustered by customer."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from churn.quality.figure import Figure
 from churn.quality.intervals import RESAMPLES, cluster_weights, decision_intervals, distance_interval, percentile
 from churn.quality.measures import LABEL, METRICS, Judged, calibration_gaps
 
@@ -15,25 +15,7 @@ REALISED: Final = ("auc", "f1", "precision", "recall", "brier", "calibration_err
 Vector = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A figure with its 95 % interval; None where it is not defined (a precision when nobody is flagged)."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-
-    @classmethod
-    def of(cls, value: float, bounds: tuple[float, float]) -> "Measured":
-        """Not a number is None; a figure that is not defined has no interval."""
-        found = (value, *bounds) if not np.isnan(value) else (np.nan, np.nan, np.nan)
-        return cls(*(None if np.isnan(number) else float(number) for number in found))
-
-    def to_dict(self) -> dict[str, float | None]:
-        return dict(vars(self))
-
-
-def figures(rows: pd.DataFrame, seed: int = 0, resamples: int = RESAMPLES) -> dict[str, Measured]:
+def figures(rows: pd.DataFrame, seed: int = 0, resamples: int = RESAMPLES) -> dict[str, Figure]:
     """The measures of predictions whose outcomes are known.
 
     Args:
@@ -53,7 +35,7 @@ def figures(rows: pd.DataFrame, seed: int = 0, resamples: int = RESAMPLES) -> di
     bounds |= decision_intervals(rows["cluster"], churned, flagged, count)
     bounds["calibration_error"] = distance_interval(calibration_gaps(judged, count), np.array(gaps))
     values = measures(judged, count, REALISED)
-    return {name: Measured.of(values[name], bounds[name]) for name in REALISED}
+    return {name: Figure.of(values[name], bounds[name]) for name in REALISED}
 
 
 def measures(rows: Judged, weight: Vector, names: tuple[str, ...]) -> dict[str, float]:

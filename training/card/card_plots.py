@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from churn.contract import BY_NAME, NAMES
 from churn.model.explaining import Explainer
+from churn.quality.figure import Figure
 from churn.quality.intervals import LEVEL, cluster_weights, share_interval
 from churn.quality.measures import LABEL, Judged, Ranking
 from training.card.plots import CHURN, STAY, Bar, Caption, Curve, Plot, bars, beeswarm, curves, reliability, sizes
 from training.evaluation.error_analysis import Segment
-from training.evaluation.evaluate import Figure
 from training.evaluation.permutation import MeasureImportance
 from training.forest.fit import FittedForest
 

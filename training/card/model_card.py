@@ -14,11 +14,11 @@ from churn.contract import AT_RISK_DAYS, CATEGORICAL, LOOKBACK_DAYS, NAMES
 from churn.files import whole_folder
 from churn.model.champion import Champion
 from churn.moments import iso
+from churn.quality.figure import Figure
 from churn.quality.measures import LABEL
 from training.card.card_plots import held_out_plots, permutation_plot, search_plot, segment_plots, shap_summary
 from training.card.plots import Plot
 from training.evaluation.error_analysis import Errors, Segment, errors, segments
-from training.evaluation.evaluate import Figure
 from training.evaluation.feature_cost import FeatureCost, feature_cost
 from training.evaluation.permutation import permutation_importance
 from training.forest.fit import ForestSettings

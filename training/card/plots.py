@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
-from training.evaluation.evaluate import Figure
+from churn.quality.figure import Figure
 
 INK, CHURN, STAY, PALE = "#1f2933", "#b4431f", "#2b6f9e", "#c8d0d8"
 _STYLE: Final[dict[str, Any]] = {

@@ -9,10 +9,10 @@ import pandas as pd
 
 from churn.contract import BY_NAME, NUMERIC
 from churn.moments import iso
+from churn.quality.figure import Figure
 from churn.quality.intervals import share_interval
 from churn.quality.measures import LABEL
 from churn.quality.paired import paired
-from training.evaluation.evaluate import Figure
 
 UNKNOWN: Final = "not known"
 RARE: Final = "all others"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from churn.errors import NotEnoughDataError
 from churn.model.scoring import calibrated
 from churn.moments import iso
+from churn.quality.figure import Figure
 from churn.quality.intervals import RESAMPLES, cluster_weights, decision_intervals, distance_interval, percentile
 from churn.quality.measures import LABEL, METRICS, TOP_SHARES, Judged, calibration_gaps
 from training.forest.fit import Scored, calibrate
@@ -22,18 +23,6 @@ FEW_FLAGGED: Final = 30
 
 Vector = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A measure with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} (95 % interval {self.low:.3f} to {self.high:.3f})"
 
 
 @dataclass(frozen=True)

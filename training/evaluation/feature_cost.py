@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from churn.quality.figure import Figure
 from churn.quality.measures import LABEL
 from churn.quality.paired import paired
-from training.evaluation.evaluate import Figure
 from training.forest.fit import ForestSettings, scored
 from training.table.split import Fold
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from churn.contract import BY_NAME
 from churn.model.artifact import Column
 from churn.model.scoring import Matrix, open_session, run_session
+from churn.quality.figure import Figure
 from churn.quality.intervals import percentile
 from churn.quality.measures import LABEL
 from churn.quality.paired import Paired, paired
-from training.evaluation.evaluate import Figure
 from training.forest.fit import FittedForest, ForestSettings, fit_unchecked
 from training.table.split import Fold
 

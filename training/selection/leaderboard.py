@@ -8,10 +8,11 @@ from typing import Any, Final
 import pandas as pd
 
 from churn.moments import iso
+from churn.quality.figure import Figure
 from churn.quality.measures import LABEL, auc, average_precision
 from churn.quality.paired import paired
 from training.card.plots import Bar, Caption, Plot, bars
-from training.evaluation.evaluate import FEW_CHURNERS, Figure
+from training.evaluation.evaluate import FEW_CHURNERS
 
 FOREST: Final = "our forest (class-balanced)"
 

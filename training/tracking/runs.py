@@ -17,8 +17,8 @@ from typing import Any, Final, Protocol
 
 from churn.code_version import code_version
 from churn.model.champion import Champion
+from churn.quality.figure import Figure
 from churn.settings import Setting, text
-from training.evaluation.evaluate import Figure
 from training.model.store import Decision
 from training.tracking.place import TRACKING_URI, TrackingError, check_answers, refusals, tracking_uri, without_password
 

@@ -29,10 +29,7 @@ def realised(probability: np.ndarray, churned: np.ndarray) -> dict[str, float]:
 
 
 def covered(estimated: Estimate, truth: dict[str, float]) -> dict[str, bool]:
-    return {
-        name: figure.low <= truth[name] <= figure.high  # type: ignore[operator]  # None has no place here
-        for name, figure in estimated.metrics.items()
-    }
+    return {name: figure.low <= truth[name] <= figure.high for name, figure in estimated.metrics.items()}
 
 
 def share_covered(cases: list[dict[str, bool]]) -> dict[str, float]:

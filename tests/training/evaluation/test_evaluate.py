@@ -8,9 +8,10 @@ from sklearn.metrics import average_precision_score, brier_score_loss, f1_score,
 from sklearn.metrics import roc_auc_score as sklearn_auc
 
 from churn.errors import NotEnoughDataError
+from churn.quality.figure import Figure
 from churn.quality.intervals import cluster_weights, distance_interval, percentile, share_interval
 from churn.quality.measures import METRICS, Judged, auc, calibration_error, calibration_gaps, lift
-from training.evaluation.evaluate import Evaluation, Figure, cross_fitted, evaluate
+from training.evaluation.evaluate import Evaluation, cross_fitted, evaluate
 from training.forest.fit import Scored
 from training.forest.policy import PolicySettings
 

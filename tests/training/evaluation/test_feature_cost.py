@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from churn.quality.figure import Figure
 from tests.support import synthetic
-from training.evaluation.evaluate import Figure
 from training.evaluation.feature_cost import FeatureCost, feature_cost
 from training.forest.fit import ForestSettings, held_out_scores
 from training.table.split import Fold, split

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from training.evaluation.evaluate import Figure
+from churn.quality.figure import Figure
 from training.selection import leaderboard as module
 from training.selection.leaderboard import FOREST, Leaderboard, Timing, leaderboard, verdict
 
