@@ -26,9 +26,11 @@ from churn.activity.labels import HORIZON_DAYS
 from churn.activity.reading import read_events
 from churn.model.scoring import calibrated
 from load_tests.error_rates import exact_interval
+from monitoring.drift import wording
 from monitoring.drift.column_summary import summarise_frame
-from monitoring.drift.decision import MONITORED, DriftDecision, decide
+from monitoring.drift.decision import MONITORED, decide
 from monitoring.drift.stored_models import reference_frame
+from monitoring.findings.drift import DriftDecision
 from training.forest.fit import ForestSettings
 from training.simulate import SimulationSettings, simulate, write_log
 from training.simulator.settings import WORLDS
@@ -99,7 +101,7 @@ def main() -> None:
             for week in weeks(world, arguments.customers, seed):
                 tallies[week.days_after].add(week.decision)
                 blamed.update({t.feature + "/" + t.test for t in week.decision.tests if t.severity != "none"})
-                log.info("%s, seed %d, +%d days: %s", world, seed, week.days_after, week.decision.sentence)
+                log.info("%s, seed %d, +%d days: %s", world, seed, week.days_after, wording.sentence(week.decision))
         for days, tally in tallies.items():
             print(f"| {world} | {arguments.customers:,} | {days} | {tally.reports} | {_share(tally)} |", flush=True)
         log.info("%s: %s", world, dict(blamed.most_common(12)))

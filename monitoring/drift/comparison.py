@@ -9,39 +9,24 @@ leaves unchanged, and so keeps every error rate.
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from churn.contract import Feature
+from churn.contract import MAXIMUM_CATEGORY_LENGTH, Feature
 from monitoring.drift import two_sample
 from monitoring.drift.column_summary import ColumnSummary
+from monitoring.findings.drift import Measure, Statistic, Test, TestResult
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-Test = Literal[
-    "kolmogorov-smirnov",
-    "wasserstein",
-    "spread",
-    "chi-square",
-    "one category",
-    "nulls",
-    "mistyped",
-    "outside",
-    "unseen",
-    "absent",
-]
-Severity = Literal["none", "warning", "page"]
-
 DEVIATIONS: Final = "reference standard deviations"
 VARIATION: Final = "share of rows that changed category"
 POINTS: Final = "difference of shares"
 
 FEWEST_VALUES: Final = 20
 """With fewer values than this on a side, the distribution of a column is not compared."""
-
-LABEL_LENGTH: Final = 64
 
 
 @dataclass(frozen=True)
@@ -69,43 +54,6 @@ class Drawing:
         return np.random.default_rng([self.seed, zlib.crc32(feature.encode())])
 
 
-@dataclass(frozen=True)
-class TestResult:
-    """One test of one feature. All fields are plain: `dataclasses.asdict` of it is JSON.
-
-    `p` is None where nothing was tested (`absent`). `adjusted_p` accounts for the other
-    tests of the report: Holm's for the paging family, Benjamini-Hochberg's for a ranking;
-    `discovery_p` is Benjamini-Hochberg's in both; None for a feature that ages. `effect` is
-    compared with `gate`, both in `unit`. `measured` names what `before` (reference) and
-    `after` (current) are. `drifted`: beyond chance and beyond the gate. `importance`: the
-    feature's share in the model's decisions, None where the caller gave none.
-    """
-
-    __test__ = False  # not a test case, whatever pytest makes of its name
-
-    feature: str
-    test: Test
-    statistic: float | None
-    p: float | None
-    effect: float
-    unit: str
-    gate: float
-    measured: str
-    before: float | None
-    after: float | None
-    reason: str
-    adjusted_p: float | None = None
-    discovery_p: float | None = None
-    drifted: bool = False
-    severity: Severity = "none"
-    importance: float | None = None
-
-    @property
-    def strength(self) -> float:
-        """The effect as a multiple of its gate."""
-        return self.effect / self.gate if self.gate > 0 else self.effect
-
-
 def compare(
     feature: Feature,
     reference: ColumnSummary | None,
@@ -120,13 +68,11 @@ def compare(
 
 
 def _absent(feature: Feature, reference: ColumnSummary | None, current: ColumnSummary | None) -> TestResult:
-    missing = [name for name, found in (("reference", reference), ("current", current)) if found is None]
     before, after = (None if found is None else 1.0 for found in (reference, current))
-    where = " and ".join(missing)
-    reason = f"{feature.name} is absent from the {where} sample: it cannot be compared"
     return TestResult(
-        feature.name, "absent", None, None, 1.0, POINTS, 0.0, "share of rows with the column", before, after, reason
-    )
+        feature=feature.name, test="absent", statistic=None, p=None, effect=1.0, unit=POINTS, gate=0.0,
+        measure=Measure(statistic="share of rows with the column"), before=before, after=after,
+    )  # fmt: skip
 
 
 def _distribution(
@@ -145,12 +91,9 @@ def _distribution(
 class _Change:
     """What a distribution test measured, before and after, for a reader."""
 
-    measured: str
+    measure: Measure
     before: float
     after: float
-
-    def __str__(self) -> str:
-        return f"{self.measured} {plain(self.before)} → {plain(self.after)}"
 
 
 def _numbers(
@@ -165,11 +108,10 @@ def _numbers(
     effect = distance / scale if scale > 0 else 0.0
 
     def result(test: Test, outcome: two_sample.Outcome, change: _Change) -> TestResult:
-        name = reference.feature.name
-        reason = f"{name}: {change}, moved by {effect:.2f} {DEVIATIONS}"
         return TestResult(
-            name, test, outcome.statistic, outcome.p, effect, DEVIATIONS, gates.distance,
-            change.measured, change.before, change.after, reason,
+            feature=reference.feature.name, test=test, statistic=outcome.statistic, p=outcome.p,
+            effect=effect, unit=DEVIATIONS, gate=gates.distance,
+            measure=change.measure, before=change.before, after=change.after,
         )  # fmt: skip
 
     yield result("kolmogorov-smirnov", two_sample.kolmogorov_smirnov(samples), _widest_gap(samples))
@@ -193,10 +135,12 @@ def _deviation(values: FloatArray, counts: IntArray) -> float:
     return float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum()))
 
 
-def _means(measured: str, samples: two_sample.Pool) -> _Change:
+def _means(statistic: Statistic, samples: two_sample.Pool) -> _Change:
     before, after = samples.sizes
     return _Change(
-        measured, float(samples.reference @ samples.values) / before, float(samples.current @ samples.values) / after
+        Measure(statistic=statistic),
+        float(samples.reference @ samples.values) / before,
+        float(samples.current @ samples.values) / after,
     )
 
 
@@ -204,7 +148,7 @@ def _widest_gap(samples: two_sample.Pool) -> _Change:
     at = int(np.abs(two_sample.distribution_gaps(samples)).argmax())
     before, after = samples.sizes
     return _Change(
-        f"share at or below {plain(float(samples.values[at]))}",
+        Measure(statistic="share up to a bound", bound=float(samples.values[at])),
         float(samples.reference[: at + 1].sum() / before),
         float(samples.current[: at + 1].sum() / after),
     )
@@ -219,12 +163,11 @@ def _categories(
     effect = two_sample.total_variation(before, after)
 
     def result(test: Test, outcome: two_sample.Outcome, label: int) -> TestResult:
-        name, shares = reference.feature.name, (before[label] / before.sum(), after[label] / after.sum())
-        change = _Change(f"share of {labels[label][:LABEL_LENGTH]!r}", float(shares[0]), float(shares[1]))
-        reason = f"{name}: {change}, {effect:.1%} of rows changed category"
         return TestResult(
-            name, test, outcome.statistic, outcome.p, effect, VARIATION, gates.variation,
-            change.measured, change.before, change.after, reason,
+            feature=reference.feature.name, test=test, statistic=outcome.statistic, p=outcome.p,
+            effect=effect, unit=VARIATION, gate=gates.variation,
+            measure=Measure(statistic="share of a category", category=_shown(labels[label])),
+            before=float(before[label] / before.sum()), after=float(after[label] / after.sum()),
         )  # fmt: skip
 
     gaps = np.abs(after / after.sum() - before / before.sum())
@@ -235,6 +178,10 @@ def _categories(
         yield result("one category", two_sample.Outcome(float(gaps[moved]), p), moved)
     if reference.feature.categories is None:
         yield _unseen(reference, labels, before, after, gates)
+
+
+def _shown(label: str) -> str:
+    return label[:MAXIMUM_CATEGORY_LENGTH]
 
 
 def _aligned(reference: ColumnSummary, current: ColumnSummary) -> tuple[list[str], IntArray, IntArray]:
@@ -262,26 +209,34 @@ def _unseen(reference: ColumnSummary, labels: list[str], before: IntArray, after
     singles, found = int((before == 1).sum()), int(after[new].sum())
     expected, share = singles / int(before.sum()), found / int(after.sum())
     p = two_sample.proportions(singles, int(before.sum()), found, int(after.sum()))
-    examples = ", ".join(repr(labels[i][:LABEL_LENGTH]) for i in np.argsort(-after * new, kind="stable")[:3] if new[i])
-    reason = f"{reference.feature.name}: {share:.1%} of rows have a category never seen before" + (
-        f", such as {examples}" if examples else ""
-    )
     effect = max(0.0, share - expected)
     return TestResult(
-        reference.feature.name, "unseen", effect, p, effect, POINTS, gates.variation,
-        "share of unseen categories", expected, share, reason,
+        feature=reference.feature.name, test="unseen", statistic=effect, p=p,
+        effect=effect, unit=POINTS, gate=gates.variation,
+        measure=Measure(statistic="share of unseen categories"), before=expected, after=share,
+        examples=tuple(_shown(labels[i]) for i in np.argsort(-after * new, kind="stable")[:3] if new[i]),
     )  # fmt: skip
 
 
 def _shares(reference: ColumnSummary, current: ColumnSummary, gates: Gates) -> Iterator[TestResult]:
-    kind = "text" if reference.feature.is_category else "a number the feature can hold"
-    yield from _share("nulls", "null", reference, current, reference.nulls, current.nulls, gates)
-    yield from _share("mistyped", f"not {kind}", reference, current, reference.mistyped, current.mistyped, gates)
-    yield from _share("outside", "outside the contract", reference, current, reference.outside, current.outside, gates)
+    mistyped: Statistic = (
+        "share not text" if reference.feature.is_category else "share not a number the feature can hold"
+    )
+    yield from _share("nulls", "share null", reference, current, reference.nulls, current.nulls, gates)
+    yield from _share("mistyped", mistyped, reference, current, reference.mistyped, current.mistyped, gates)
+    yield from _share(
+        "outside", "share outside the contract", reference, current, reference.outside, current.outside, gates
+    )
 
 
 def _share(
-    test: Test, what: str, reference: ColumnSummary, current: ColumnSummary, hits: int, found: int, gates: Gates
+    test: Test,
+    statistic: Statistic,
+    reference: ColumnSummary,
+    current: ColumnSummary,
+    hits: int,
+    found: int,
+    gates: Gates,
 ) -> Iterator[TestResult]:
     smaller = min(reference.rows, current.rows)
     certain = test != "nulls" and hits == 0 and found > 0  # a broken contract is a fact, however small
@@ -289,16 +244,8 @@ def _share(
         return
     before, after = hits / reference.rows, found / current.rows
     p = two_sample.proportions(hits, reference.rows, found, current.rows)
-    name = reference.feature.name
-    reason = f"{name}: {after:.1%} of values are {what}, in the reference {before:.1%}"
     yield TestResult(
-        name, test, after - before, p, abs(after - before), POINTS, gates.points,
-        f"share {what}", before, after, reason,
+        feature=reference.feature.name, test=test, statistic=after - before, p=p,
+        effect=abs(after - before), unit=POINTS, gate=gates.points,
+        measure=Measure(statistic=statistic), before=before, after=after,
     )  # fmt: skip
-
-
-def plain(number: float) -> str:
-    """A number as a reader wants it: three digits, thousands apart, never an exponent for everyday sizes."""
-    if abs(number) >= 100:
-        return f"{number:,.0f}"
-    return f"{number:.3g}"

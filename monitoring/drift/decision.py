@@ -1,6 +1,6 @@
 """The drift decision: whether the scored population has moved away from the one the model learned from.
 
-Pure: summaries of two samples in, a decision with its reasons out; no file, no model, no
+Pure: summaries of two samples in, a decision with its grounds out; no file, no model, no
 Evidently, no clock. What is tested stands in `comparison`, how in `two_sample`; here the
 p-values of a report become one verdict whose error rate is known.
 
@@ -13,9 +13,9 @@ p-values of a report become one verdict whose error rate is known.
 * A feature that ages (`Feature.ages`) is tested and shown, and alarms for nothing but its absence.
 * Everything else, segments and the previous week, goes through `rank`, which never alarms.
 
->>> import json, numpy, pandas
->>> from dataclasses import asdict
+>>> import numpy, pandas
 >>> from churn.contract import BY_NAME
+>>> from monitoring.drift import wording
 >>> from monitoring.drift.column_summary import summarise_frame
 >>> features = [BY_NAME["session_minutes_14d"], BY_NAME["os"], WILL_CHURN]  # a report takes MONITORED
 >>> def week(rows, minutes, seed):  # one row per customer: the newest of the week
@@ -26,31 +26,41 @@ p-values of a report become one verdict whose error rate is known.
 >>> decide(reference, last_week, features).verdict
 'ok'
 >>> decision = decide(reference, this_week, features, importance={"session_minutes_14d": 0.12})
->>> decision.verdict, decision.sentence
+>>> decision.verdict, wording.sentence(decision)
 ('drift', 'drift in 1 of 3 features (session_minutes_14d); no further warning')
->>> decision.leading("session_minutes_14d").measured  # the test that says most about one feature
+>>> decision.leading("session_minutes_14d").measure.statistic  # the test that says most about one feature
 'mean'
->>> ranking = rank({"previous week": (last_week, this_week)}, features)  # and segments; never alarms
+>>> ranking = rank({PREVIOUS_WEEK: (last_week, this_week)}, features)  # and segments; never alarms
 >>> onset(decision, ranking)
 {'session_minutes_14d': 'sudden'}
->>> summary = json.dumps({"drift": asdict(decision), "ranking": asdict(ranking)})  # summary.json
 
 The reference's probabilities must be out-of-fold ones: those of rows the forest was fitted
 to are drawn to the ends, and every week would differ from them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from scipy import stats
 
 from churn.contract import FEATURES, Feature
 from churn.errors import SettingError
 from monitoring.drift.column_summary import Population
-from monitoring.drift.comparison import Drawing, Gates, Severity, TestResult, compare, plain
-from monitoring.drift.multiplicity import benjamini_hochberg, holm
-
-Verdict = Literal["ok", "drift", "too few"]
-Onset = Literal["sudden", "gradual"]
+from monitoring.drift.comparison import Drawing, Gates, compare
+from monitoring.drift.multiplicity import holm
+from monitoring.findings.drift import (
+    PREVIOUS_WEEK,
+    SEVERITIES,
+    Comparison,
+    DriftDecision,
+    Grounds,
+    Onset,
+    RankedTest,
+    Ranking,
+    Severity,
+    TestResult,
+)
 
 CHURN_PROBABILITY: Final = Feature(
     "churn_probability", "real", "Calibrated probability that the customer leaves.", "{value}", 0.2, maximum=1.0
@@ -68,7 +78,6 @@ MONITORED: Final = (*FEATURES, *OUTPUTS)
 """What a report tests: the contract's features, then what the model made of them."""
 
 FEWEST_ROWS: Final = 200
-SEVERITIES: Final[tuple[Severity, ...]] = ("page", "warning", "none")
 
 
 @dataclass(frozen=True)
@@ -104,34 +113,6 @@ class DriftSettings:
         return self.feature_gates.get(feature, self.gates)
 
 
-@dataclass(frozen=True)
-class DriftDecision:
-    """The verdict on one report. All fields are plain: `dataclasses.asdict` of it is JSON.
-
-    `verdict`: "drift" when something pages, "too few" when there are not enough rows for
-    any verdict (then `tests` is empty). `severity`: the worst of all tests. `sentence` says
-    both in plain words; `reasons` has one sentence for each thing that alarms, what
-    matters most to the model first. `tests` are in the same order. `family`: how many tests
-    the correction accounts for.
-    """
-
-    verdict: Verdict
-    severity: Severity
-    sentence: str
-    reasons: tuple[str, ...]
-    tests: tuple[TestResult, ...]
-    drifted_features: tuple[str, ...]
-    reference_rows: int
-    current_rows: int
-    family: int
-    false_alarm_rate: float
-
-    def leading(self, feature: str) -> TestResult | None:
-        """The test that says most about one feature: worst severity first, then smallest p; None if untested."""
-        tests = [test for test in self.tests if test.feature == feature]
-        return min(tests, key=_rank_within_feature, default=None)
-
-
 def decide(
     reference: Population,
     current: Population,
@@ -147,7 +128,7 @@ def decide(
     """
     settings = _checked(settings, features)
     if min(reference.rows, current.rows) < settings.minimum_rows:
-        return _too_few(reference, current, settings)
+        return _decision((), reference, current, len(features), settings).model_copy(update={"verdict": "too few"})
     raw = _compared(reference, current, features, settings, importance or {})
     aging = {feature.name for feature in features if feature.ages}
     adjusted = _adjusted(raw, aging)
@@ -172,7 +153,7 @@ def _compared(
 ) -> list[TestResult]:
     outputs = {feature.name: 1.0 for feature in OUTPUTS}
     return [
-        replace(test, importance=importance.get(feature.name, outputs.get(feature.name)))
+        _changed(test, importance=importance.get(feature.name, outputs.get(feature.name)))
         for feature in features
         for test in compare(
             feature,
@@ -189,8 +170,18 @@ def _adjusted(tests: Sequence[TestResult], aging: set[str]) -> list[TestResult]:
     family = [i for i, test in enumerate(tests) if test.p is not None and test.feature not in aging]
     p = [_p(tests[i]) for i in family]
     adjusted = list(tests)
-    for i, strict, discovery in zip(family, holm(p).tolist(), benjamini_hochberg(p).tolist(), strict=True):
-        adjusted[i] = replace(tests[i], adjusted_p=strict, discovery_p=discovery)
+    for i, strict, discovery in zip(family, holm(p).tolist(), _discovery(p), strict=True):
+        adjusted[i] = _changed(tests[i], adjusted_p=strict, discovery_p=discovery)
+    return adjusted
+
+
+def _discovery(p: Sequence[float]) -> list[float]:
+    """Adjusted p-values that bound the expected share of false ones among those picked.
+
+    Benjamini and Hochberg (1995), *Controlling the false discovery rate*. With nothing to
+    find, that is the chance of picking any.
+    """
+    adjusted: list[float] = stats.false_discovery_control(p).tolist()
     return adjusted
 
 
@@ -199,48 +190,36 @@ def _p(test: TestResult) -> float:
 
 
 def _judged(test: TestResult, aging: set[str], settings: DriftSettings) -> TestResult:
-    severity, why = _severity(test, test.feature in aging, settings.false_alarm_rate)
-    return replace(test, severity=severity, drifted=severity != "none", reason=f"{test.reason}; {why}")
+    severity, grounds = _severity(test, test.feature in aging, settings.false_alarm_rate)
+    return _changed(test, severity=severity, drifted=severity != "none", grounds=grounds)
 
 
-def _severity(test: TestResult, ages: bool, rate: float) -> tuple[Severity, str]:
+def _severity(test: TestResult, ages: bool, rate: float) -> tuple[Severity, Grounds]:
     if test.test == "absent":
-        return ("warning" if ages or test.before is None else "page"), "a column is missing"
+        return ("warning" if ages or test.before is None else "page"), "the column is missing"
     if ages:
-        return "none", "grows with time by construction: shown, never an alarm"
-    chance = f"adjusted p {_shown_p(test.adjusted_p)}"
+        return "none", "the feature ages"
     if test.effect >= test.gate and _at_most(test.adjusted_p, rate):
-        return "page", f"beyond chance ({chance}) and past the gate of {plain(test.gate)}"
+        return "page", "certain and large"
     if test.effect >= test.gate and _at_most(test.discovery_p, rate):
-        return "warning", f"past the gate of {plain(test.gate)}, and likely no chance ({chance})"
+        return "warning", "likely and large"
     if test.test in ("mistyped", "outside") and not test.before:
-        return "warning", "the contract is broken, though for few rows"
-    return "none", _why_not(test, rate, chance)
+        return "warning", "the contract is broken"
+    trifle = test.effect < test.gate and _at_most(test.discovery_p, rate)
+    return "none", "a trifle" if trifle else "within chance"
 
 
-def _why_not(test: TestResult, rate: float, chance: str) -> str:
-    if test.effect < test.gate and _at_most(test.discovery_p, rate):
-        return f"a trifle: under the gate of {plain(test.gate)} ({chance})"
-    return f"within chance ({chance})"
+def _changed(test: TestResult, **fields: Any) -> TestResult:
+    return test.model_copy(update=fields)
 
 
 def _at_most(p: float | None, rate: float) -> bool:
     return p is not None and p <= rate
 
 
-def _shown_p(p: float | None) -> str:
-    if p is None:
-        return "unknown"
-    return "below 1e-12" if p < 1e-12 else f"{p:.2g}"
-
-
 def _most_pressing_first(test: TestResult) -> tuple[int, float, float, float, str, str]:
     importance = -(test.importance or 0.0)
     return SEVERITIES.index(test.severity), importance, -test.strength, _p(test), test.feature, test.test
-
-
-def _rank_within_feature(test: TestResult) -> tuple[int, float, float]:
-    return SEVERITIES.index(test.severity), _p(test), -test.strength
 
 
 def _decision(
@@ -250,86 +229,27 @@ def _decision(
     features: int,
     settings: DriftSettings,
 ) -> DriftDecision:
-    alarms = [test for test in tests if test.severity != "none"]
-    severity = alarms[0].severity if alarms else "none"
-    paging = _distinct(test.feature for test in tests if test.severity == "page")
+    severity: Severity = tests[0].severity if tests else "none"
     return DriftDecision(
         verdict="drift" if severity == "page" else "ok",
         severity=severity,
-        sentence=_sentence(paging, _distinct(test.feature for test in alarms), features),
-        reasons=_reasons(alarms),
         tests=tests,
-        drifted_features=paging,
+        features=features,
         reference_rows=reference.rows,
         current_rows=current.rows,
+        minimum_rows=settings.minimum_rows,
         family=sum(test.adjusted_p is not None for test in tests),
         false_alarm_rate=settings.false_alarm_rate,
     )
 
 
-def _distinct(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(names))
-
-
-def _reasons(alarms: Sequence[TestResult]) -> tuple[str, ...]:
-    """One sentence for each feature and kind of effect: three tests that see the same shift say it once."""
-    first: dict[tuple[str, str], TestResult] = {}
-    for test in alarms:
-        first.setdefault((test.feature, test.unit), test)
-    return tuple(test.reason for test in first.values())
-
-
-def _sentence(paging: tuple[str, ...], alarming: tuple[str, ...], features: int) -> str:
-    only_warned = len(alarming) - len(paging)
-    warnings = f"{only_warned} more with a warning" if only_warned else "no further warning"
-    if paging:
-        names = ", ".join(paging[:3]) + (", …" if len(paging) > 3 else "")
-        return f"drift in {len(paging)} of {features} features ({names}); {warnings}"
-    if only_warned:
-        return f"no drift in {features} features; {only_warned} with a warning"
-    return f"no drift in {features} features"
-
-
-def _too_few(reference: Population, current: Population, settings: DriftSettings) -> DriftDecision:
-    side, rows = ("current", current.rows) if current.rows < settings.minimum_rows else ("reference", reference.rows)
-    sentence = f"too few: {rows} {side} rows, a verdict needs {settings.minimum_rows}"
-    return DriftDecision(
-        "too few", "none", sentence, (sentence,), (), (), reference.rows, current.rows, 0, settings.false_alarm_rate
-    )
-
-
-@dataclass(frozen=True)
-class RankedTest:
-    """One test of one comparison (a segment, or the previous week)."""
-
-    comparison: str
-    result: TestResult
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Where to look, most telling first; never an alarm. JSON by `dataclasses.asdict`.
-
-    Every `result.severity` is "none"; `result.drifted` says that it is past its gate and
-    among the picks of which at most the false-alarm rate are false (Benjamini-Hochberg over
-    all comparisons). `too_few` names the comparisons with too few rows on a side.
-    """
-
-    tests: tuple[RankedTest, ...]
-    too_few: tuple[str, ...]
-
-    def drifted(self, comparison: str) -> frozenset[str]:
-        """The features that drifted in one comparison."""
-        return frozenset(t.result.feature for t in self.tests if t.comparison == comparison and t.result.drifted)
-
-
 def rank(
-    comparisons: Mapping[str, tuple[Population, Population]],
+    comparisons: Mapping[Comparison, tuple[Population, Population]],
     features: Sequence[Feature] = MONITORED,
     settings: DriftSettings | None = None,
     importance: Mapping[str, float] | None = None,
 ) -> Ranking:
-    """Order everything outside the paging family: `{"level=paid": (reference part, current part), …}`."""
+    """Order everything outside the paging family: each comparison with the populations before and after."""
     settings = _checked(settings, features)
     enough = {
         name: (reference, current)
@@ -337,31 +257,32 @@ def rank(
         if min(reference.rows, current.rows) >= settings.minimum_rows
     }
     tests = [
-        RankedTest(name, test)
+        RankedTest(comparison=name, result=test)
         for name, (reference, current) in enough.items()
         for test in _compared(reference, current, features, settings, importance or {})
         if test.p is not None
     ]
-    adjusted = benjamini_hochberg([_p(test.result) for test in tests]).tolist()
+    adjusted = _discovery([_p(test.result) for test in tests])
     ranked = [_ranked(test, p, settings.false_alarm_rate) for test, p in zip(tests, adjusted, strict=True)]
-    ranked.sort(key=lambda test: (not test.result.drifted, *_most_pressing_first(test.result), test.comparison))
-    return Ranking(tuple(ranked), tuple(name for name in comparisons if name not in enough))
+    ranked.sort(key=lambda test: (not test.result.drifted, *_most_pressing_first(test.result), str(test.comparison)))
+    return Ranking(tests=tuple(ranked), too_few=tuple(name for name in comparisons if name not in enough))
 
 
 def _ranked(test: RankedTest, p: float, rate: float) -> RankedTest:
     result = test.result
     drifted = p <= rate and result.effect >= result.gate
-    return replace(test, result=replace(result, adjusted_p=p, discovery_p=p, drifted=drifted))
+    changed = _changed(result, adjusted_p=p, discovery_p=p, drifted=drifted)
+    return RankedTest(comparison=test.comparison, result=changed)
 
 
-def onset(decision: DriftDecision, ranking: Ranking, previous: str = "previous week") -> dict[str, Onset]:
+def onset(decision: DriftDecision, ranking: Ranking) -> dict[str, Onset]:
     """Tell a sudden change from a slow one, for every feature that pages.
 
     "sudden": it also differs from the week before; "gradual": it differs from the reference,
     but hardly from last week, so it came step by step, or came earlier and stayed. Empty
     where the previous week was not ranked or had too few rows.
     """
-    if previous in ranking.too_few or not any(test.comparison == previous for test in ranking.tests):
+    if PREVIOUS_WEEK not in ranking.compared:
         return {}
-    fresh = ranking.drifted(previous)
+    fresh = ranking.drifted(PREVIOUS_WEEK)
     return {feature: "sudden" if feature in fresh else "gradual" for feature in decision.drifted_features}

@@ -9,6 +9,7 @@ import pandas as pd
 
 from monitoring.drift.column_summary import Population, summarise_frame
 from monitoring.drift.decision import MONITORED
+from monitoring.findings.drift import Comparison, Segment
 
 SAMPLE_ROWS: Final = 50_000
 """Rows a side that segments are made from; they are ranked and never alarm."""
@@ -19,8 +20,8 @@ LARGEST: Final = 5
 TENURE_BANDS: Final = (0.0, 30.0, 90.0, 365.0, np.inf)
 
 
-def comparisons(reference: pd.DataFrame, current: pd.DataFrame) -> dict[str, tuple[Population, Population]]:
-    """Each segment of both frames, by its name: `level=paid`, `os=Windows`, `tenure_days 30 to 90`.
+def comparisons(reference: pd.DataFrame, current: pd.DataFrame) -> dict[Comparison, tuple[Population, Population]]:
+    """Each segment of both frames.
 
     Args:
         reference: one row per customer, the columns of `monitoring.drift.decision.MONITORED`.
@@ -28,15 +29,16 @@ def comparisons(reference: pd.DataFrame, current: pd.DataFrame) -> dict[str, tup
     """
     parts = zip(_masks(reference, reference), _masks(current, reference), strict=True)
     return {
-        name: (summarise_frame(reference[before], MONITORED), summarise_frame(current[after], MONITORED))
-        for (name, before), (_, after) in parts
+        segment: (summarise_frame(reference[before], MONITORED), summarise_frame(current[after], MONITORED))
+        for (segment, before), (_, after) in parts
     }
 
 
-def _masks(frame: pd.DataFrame, reference: pd.DataFrame) -> Iterator[tuple[str, "pd.Series[Any]"]]:
+def _masks(frame: pd.DataFrame, reference: pd.DataFrame) -> Iterator[tuple[Segment, "pd.Series[Any]"]]:
     for column, most in (("level", LARGEST), ("os", LARGEST)):
         for label in reference[column].value_counts().index[:most]:
-            yield f"{column}={label}", frame[column] == label
+            yield Segment(feature=column, category=label), frame[column] == label
+    tenure = frame["tenure_days"]
     for low, high in pairwise(TENURE_BANDS):
-        name = f"tenure_days {low:g} to {high:g}" if np.isfinite(high) else f"tenure_days from {low:g}"
-        yield name, (frame["tenure_days"] >= low) & (frame["tenure_days"] < high)
+        band = Segment(feature="tenure_days", at_least=low, below=high if np.isfinite(high) else None)
+        yield band, (tenure >= low) & (tenure < high)

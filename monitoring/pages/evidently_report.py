@@ -26,8 +26,10 @@ import pandas as pd
 from churn.contract import Feature
 from churn.errors import ReportError
 from churn.quality.measures import LABEL
-from monitoring.drift.comparison import TestResult, plain
-from monitoring.drift.decision import CHURN_PROBABILITY, MONITORED, OUTPUTS, WILL_CHURN, DriftDecision
+from monitoring.drift import wording
+from monitoring.drift.decision import CHURN_PROBABILITY, MONITORED, OUTPUTS, WILL_CHURN
+from monitoring.drift.wording import plain
+from monitoring.findings.drift import DriftDecision, TestResult
 from monitoring.reports.report_folder import INDEX, MANAGER
 
 SAMPLE_ROWS: Final = 5_000
@@ -292,12 +294,12 @@ def described(leading: TestResult | None) -> str:
 
 def _head(page: Page, decision: DriftDecision, features: Sequence[Feature], performance: str) -> str:
     rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in page.facts)
-    reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in decision.reasons)
+    reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in wording.reasons(decision))
     return (
         f'<section class="churn {html.escape(decision.verdict.replace(" ", "-"))}"><style>{_STYLE}</style>'
         f'<nav><a href="../{INDEX}">All weeks</a> · <a href="{MANAGER}">This week in plain words</a></nav>'
         f"<h1>{html.escape(page.title)}</h1><p><strong>{html.escape(decision.verdict)}</strong>: "
-        f"{html.escape(decision.sentence)}</p><table>{rows}</table>"
+        f"{html.escape(wording.sentence(decision))}</p><table>{rows}</table>"
         + (f"<ul>{reasons}</ul>" if reasons else "")
         + _thresholds(decision, features)
         + "<p>Below, Evidently's plots. “Drift” is our verdict, not one of its own: a column drifts when its p-value, "

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from churn.contract import BY_NAME
-from monitoring.drift.decision import OUTPUTS, SEVERITIES
+from monitoring.drift.decision import OUTPUTS
+from monitoring.findings.drift import SEVERITIES
 from monitoring.pages.sparkline import CEILING, Point, State, sparkline, stated_multiple
 from monitoring.pages.web_page import badge
 from monitoring.reports.summary_fields import Content, entries, multiple_of_gate, number, text

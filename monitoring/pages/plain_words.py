@@ -4,14 +4,13 @@ Every function takes the summary's content and returns plain text; what the summ
 say is left out, never guessed.
 """
 
-import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from churn.contract import BY_NAME
-from monitoring.drift.comparison import plain
 from monitoring.drift.decision import CHURN_PROBABILITY, OUTPUTS, WILL_CHURN
+from monitoring.drift.wording import plain
 from monitoring.pages.web_page import Tone, verdict_tone
 from monitoring.reports.summary_fields import (
     Content,
@@ -36,10 +35,7 @@ MATTERS: Final = 0.05
 BROKEN: Final = frozenset({"absent", "nulls", "mistyped", "outside", "unseen"})
 """Tests that see data go missing or break, rather than customers behave otherwise."""
 
-_FEWER: Final = "share at or below "
-_OF: Final = "share of "
 _SUBJECT_END: Final = re.compile(r"[;:].*|, read from .*|\.$")
-_SEGMENT: Final = re.compile(r"level=(?P<level>\w+)|os=(?P<os>.+)|tenure_days (?P<tenure>.+)")
 
 
 def headline(content: Content) -> tuple[Tone, str, str]:
@@ -118,20 +114,26 @@ def _change(content: Content, group: Sequence[Content]) -> str:
 def change(entry: Content) -> str:
     """One feature's change in a sentence; "before" is the training data."""
     name, subject = text(entry, "feature"), described(text(entry, "feature"))
-    test, measured = text(entry, "test"), text(entry, "measured")
+    test, statistic = text(entry, "test"), text(entry, "measure", "statistic")
     before, after = number(entry, "before"), number(entry, "after")
     if test == "absent" or before is None or after is None:
         return f"{subject}: missing from the data altogether."
     if test in BROKEN:
         return f"{subject}: {_BROKEN_WORDS[test]} for {share(after)} customers, before for {share(before)}."
-    if measured.startswith(_FEWER):
-        return f"{subject}: {_amount(name, measured)} or less for {share(after)} customers, before for {share(before)}."
-    if measured.startswith(_OF):
-        return _category(name, subject, _label(measured), before, after)
-    if measured == "mean":
-        return f"{subject}: {_value(name, after)} on average, before {_value(name, before)}."
-    way = "differ more" if after > before else "are more alike"
-    return f"{subject}: customers {way} than before."
+    return f"{subject}: {_told(entry, name, statistic, before, after)}"
+
+
+def _told(entry: Content, name: str, statistic: str, before: float, after: float) -> str:
+    bound = number(entry, "measure", "bound")
+    if bound is not None:
+        return f"{_value(name, bound)} or less for {share(after)} customers, before for {share(before)}."
+    if statistic == "share of a category":
+        return _category(name, text(entry, "measure", "category"), before, after)
+    if statistic == "mean":
+        return f"{_value(name, after)} on average, before {_value(name, before)}."
+    if statistic == "mean distance from the median":
+        return f"customers {'differ more' if after > before else 'are more alike'} than before."
+    return "changed; the technical report says how."  # a report of before this was told
 
 
 _BROKEN_WORDS: Final = {
@@ -155,28 +157,11 @@ _OUTPUT_WORDS: Final = {
 }
 
 
-def _category(name: str, subject: str, label: str, before: float, after: float) -> str:
+def _category(name: str, category: str, before: float, after: float) -> str:
     if name == WILL_CHURN.name:
-        flagged = (before, after) if label == "true" else (1 - before, 1 - after)
-        return f"{subject}: {share(flagged[1])}, before {share(flagged[0])}."
-    return f"{subject}: “{label}” for {share(after)} customers, before for {share(before)}."
-
-
-def _label(measured: str) -> str:
-    """The category in `share of 'Windows'`."""
-    try:
-        label = ast.literal_eval(measured.removeprefix(_OF))
-    except (SyntaxError, ValueError):
-        return measured.removeprefix(_OF)
-    return str(label)
-
-
-def _amount(name: str, measured: str) -> str:
-    found = measured.removeprefix(_FEWER)
-    try:
-        return _value(name, float(found.replace(",", "")))
-    except ValueError:
-        return found
+        flagged = (before, after) if category == "true" else (1 - before, 1 - after)
+        return f"{share(flagged[1])}, before {share(flagged[0])}."
+    return f"“{category}” for {share(after)} customers, before for {share(before)}."
 
 
 def _value(name: str, value: float) -> str:
@@ -207,19 +192,20 @@ def _since(content: Content, name: str) -> Iterator[str]:
 def _where(content: Content, name: str) -> Iterator[str]:
     """The part of the customers in which the change is largest."""
     listed = (entry for entry in entries(content, "ranking") if text(entry, "feature") == name)
-    parts = (words for entry in listed if (words := _segment(text(entry, "comparison"))))
+    parts = (words for entry in listed if (words := _segment(at(entry, "segment"))))
     for words in parts:
         yield f"It is largest among customers {words}."
         return
 
 
-def _segment(comparison: str) -> str:
-    found = _SEGMENT.fullmatch(comparison)
-    if found is None:
+def _segment(segment: Content | None) -> str:
+    feature, category = text(segment, "feature"), text(segment, "category")
+    if feature == "tenure_days":
+        low, high = number(segment, "at_least") or 0.0, number(segment, "below")
+        return f"registered for {low:g} days or more" if high is None else f"registered for {low:g} to {high:g} days"
+    if not category:
         return ""
-    if found["level"]:
-        return f"on the {found['level']} plan"
-    return f"on {found['os']}" if found["os"] else f"registered for {found['tenure']} days"
+    return f"on the {category} plan" if feature == "level" else f"on {category}"
 
 
 # Does it matter

@@ -8,17 +8,10 @@ from typing import Any, Final
 
 from churn.contract import CONTRACT_VERSION
 from churn.moments import iso
+from monitoring.drift import wording
 from monitoring.drift.column_summary import Population
-from monitoring.drift.comparison import TestResult
-from monitoring.drift.decision import (
-    CHURN_PROBABILITY,
-    MONITORED,
-    WILL_CHURN,
-    DriftDecision,
-    RankedTest,
-    Ranking,
-    onset,
-)
+from monitoring.drift.decision import CHURN_PROBABILITY, MONITORED, WILL_CHURN, onset
+from monitoring.findings.drift import Comparison, DriftDecision, RankedTest, Ranking, Segment, TestResult
 from monitoring.labels.late_labels import Known, Pending
 from monitoring.performance.estimated import Estimate
 from monitoring.prediction_log.log_lines import FileCounts, total
@@ -103,8 +96,8 @@ def summary(
         "contract": CONTRACT_VERSION,
         "verdict": decision.verdict,
         "severity": decision.severity,
-        "sentence": decision.sentence,
-        "reasons": list(decision.reasons),
+        "sentence": wording.sentence(decision),
+        "reasons": list(wording.reasons(decision)),
         **_of_model(headline),
         "volume": volume.to_dict(),
         "false_alarm_rate": decision.false_alarm_rate,
@@ -138,7 +131,7 @@ def _of_model(report: ModelReport) -> dict[str, Any]:
     return entry | {
         "verdict": decision.verdict,
         "severity": decision.severity,
-        "sentence": decision.sentence,
+        "sentence": wording.sentence(decision),
         "page": report.page,
         "reference": {"rows": decision.reference_rows, "as_of": report.reference_as_of},
         "mean_probability": _pair(mean_probability, report),
@@ -183,27 +176,34 @@ def _figures(test: TestResult) -> dict[str, Any]:
         "effect": test.effect,
         "gate": test.gate,
         "unit": test.unit,
-        "measured": test.measured,
+        "measured": wording.measured(test.measure),
         "before": test.before,
         "after": test.after,
         "importance": test.importance,
-        "sentence": test.reason,
+        "sentence": wording.reason(test),
+        "measure": test.measure.model_dump(exclude_none=True),
     }
 
 
 def _ranked(ranking: Ranking) -> dict[str, Any]:
     """Where to look: each drifted feature of a comparison by the test that says most."""
-    first: dict[tuple[str, str], RankedTest] = {}
+    first: dict[tuple[Comparison, str], RankedTest] = {}
     for test in ranking.tests:
         if test.result.drifted:
             first.setdefault((test.comparison, test.result.feature), test)
-    listed = [
-        {"comparison": test.comparison, "feature": test.result.feature, "test": test.result.test}
-        | _figures(test.result)
-        for test in list(first.values())[:RANKED]
-    ]
-    compared = list(dict.fromkeys(test.comparison for test in ranking.tests))
-    return {"compared": compared, "too_few": list(ranking.too_few), "ranking": listed}
+    return {
+        "compared": [str(comparison) for comparison in ranking.compared],
+        "too_few": [str(comparison) for comparison in ranking.too_few],
+        "ranking": [_ranked_entry(test) for test in list(first.values())[:RANKED]],
+    }
+
+
+def _ranked_entry(test: RankedTest) -> dict[str, Any]:
+    comparison, result = test.comparison, test.result
+    entry = {"comparison": str(comparison), "feature": result.feature, "test": result.test} | _figures(result)
+    if isinstance(comparison, Segment):
+        entry["segment"] = comparison.model_dump(exclude_none=True)
+    return entry
 
 
 def _log(counts: Sequence[FileCounts]) -> dict[str, Any]:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from churn.command import say
 from churn.errors import ChurnError, ModelStoreError, ReportError, SettingError
 from churn.files import replace_file
-from monitoring.drift import column_store, segments
+from monitoring.drift import column_store, segments, wording
 from monitoring.drift.column_summary import Population, rounding_step
-from monitoring.drift.decision import CHURN_PROBABILITY, OUTPUTS, DriftSettings, Ranking, decide, rank
+from monitoring.drift.decision import CHURN_PROBABILITY, OUTPUTS, DriftSettings, decide, rank
 from monitoring.drift.stored_models import Watched, champion_tag, watched
+from monitoring.findings.drift import PREVIOUS_WEEK, Ranking
 from monitoring.labels.back_fill import carried_over, filled_in, known_by_now
 from monitoring.labels.late_labels import Known, LabelSettings
 from monitoring.pages import evidently_report, manager_page
@@ -30,7 +31,6 @@ from monitoring.reports.week import Week, day
 from monitoring.weekly import at_risk
 from monitoring.weekly.summary import STALE_HOURS, ModelReport, Volume, predictions_of, summary, to_json
 
-PREVIOUS: Final = "previous week"
 LEAST_MEMORY_GB: Final = 0.5
 
 
@@ -187,7 +187,7 @@ def _model_report(
         known_after=answered.last_as_of + settings.labels.definition(model.definition).horizon_ms,
         known=known,
     )
-    say(f"{answered.model}: {decision.sentence}; drawing the report")
+    say(f"{answered.model}: {wording.sentence(decision)}; drawing the report")
     snapshots: list[str] = []
     html = evidently_report.render(
         evidently_report.sampled(model.reference, settings.sample, settings.seed),
@@ -227,7 +227,7 @@ def _ranking(
     compared = segments.comparisons(headline.reference, sample)
     before = None if previous is None else column_store.from_bytes(previous)
     if before is not None:
-        compared[PREVIOUS] = (_previous(*before, headline), current)
+        compared[PREVIOUS_WEEK] = (_previous(*before, headline), current)
     return rank(compared, settings=settings.drift, importance=headline.model.manifest.importance)
 
 

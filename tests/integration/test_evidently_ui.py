@@ -16,9 +16,10 @@ import pytest
 
 from churn.errors import ReportError
 from monitoring.drift.column_summary import summarise_frame
-from monitoring.drift.decision import CHURN_PROBABILITY, MONITORED, DriftDecision, decide
+from monitoring.drift.decision import CHURN_PROBABILITY, MONITORED, decide
 from monitoring.evidently_ui import PROJECT as TITLE
 from monitoring.evidently_ui import fill
+from monitoring.findings.drift import DriftDecision
 from monitoring.pages import evidently_report
 from monitoring.reports.report_folder import SUMMARY, ReportFolder
 from monitoring.reports.week import Week

@@ -37,7 +37,20 @@ def entry(name: str, **changed: Any) -> dict[str, Any]:
         "after": 3.1,
         "importance": 0.01,
         "sentence": f"{name}: mean 3 → 3.1",
+        "measure": {"statistic": "mean"},
     } | changed
+
+
+def of(statistic: str) -> dict[str, Any]:
+    return {"measure": {"statistic": statistic}}
+
+
+def of_category(category: str) -> dict[str, Any]:
+    return {"measure": {"statistic": "share of a category", "category": category}}
+
+
+def up_to(bound: float) -> dict[str, Any]:
+    return {"measure": {"statistic": "share up to a bound", "bound": bound}}
 
 
 def paging(name: str, **changed: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import doctest
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -15,21 +15,23 @@ from churn.contract import BY_NAME, Feature
 from churn.errors import SettingError
 from monitoring.drift import decision as drift
 from monitoring.drift.column_summary import Population, rounding_step, summarise_frame
-from monitoring.drift.comparison import Drawing, Gates, TestResult, plain
+from monitoring.drift.comparison import Drawing, Gates
 from monitoring.drift.decision import (
     CHURN_PROBABILITY,
     FEWEST_ROWS,
     MONITORED,
     WILL_CHURN,
-    DriftDecision,
     DriftSettings,
     decide,
     onset,
     rank,
 )
+from monitoring.drift.wording import measured, plain, reason, reasons, sentence
+from monitoring.findings.drift import PREVIOUS_WEEK, Comparison, DriftDecision, Ranking, Segment, TestResult
 
 NAMES: Final = ("session_minutes_7d", "songs_7d", "errors_7d", "level", "gender", "os", "tenure_days")
 FEATURES: Final = (*(BY_NAME[name] for name in NAMES), CHURN_PROBABILITY, WILL_CHURN)
+FREE, PAID = (Segment(feature="level", category=level) for level in ("free", "paid"))
 
 
 def week(rows: int = 2_000, seed: int = 1) -> pd.DataFrame:
@@ -74,8 +76,8 @@ def test_the_example_of_the_module_runs() -> None:
 
 def test_an_unchanged_week_is_ok_without_a_warning() -> None:
     decision = decided(week())
-    assert (decision.verdict, decision.severity, decision.reasons) == ("ok", "none", ())
-    assert decision.sentence == "no drift in 9 features"
+    assert (decision.verdict, decision.severity, reasons(decision)) == ("ok", "none", ())
+    assert sentence(decision) == "no drift in 9 features"
 
 
 def test_the_same_rows_are_no_drift_in_any_test() -> None:
@@ -89,7 +91,7 @@ def test_a_shifted_number_pages_and_says_from_where_to_where() -> None:
     decision = decided(frame)
     assert (decision.verdict, decision.drifted_features) == ("drift", ("session_minutes_7d",))
     found = next(test for test in decision.tests if test.test == "wasserstein")
-    assert (found.feature, found.measured, found.unit) == (
+    assert (found.feature, measured(found.measure), found.unit) == (
         "session_minutes_7d",
         "mean",
         "reference standard deviations",
@@ -104,9 +106,9 @@ def test_three_tests_that_see_the_same_shift_give_one_reason() -> None:
     frame["session_minutes_7d"] += 20
     decision = decided(frame)
     assert sum(test.severity == "page" for test in decision.tests) >= 2
-    assert len(decision.reasons) == 1
-    assert decision.reasons[0].startswith("session_minutes_7d: ")
-    assert "past the gate of 0.05" in decision.reasons[0]
+    (only,) = reasons(decision)
+    assert only.startswith("session_minutes_7d: ")
+    assert "past the gate of 0.05" in only
 
 
 def test_a_wider_spread_pages_though_the_mean_stays() -> None:
@@ -114,14 +116,14 @@ def test_a_wider_spread_pages_though_the_mean_stays() -> None:
     frame["session_minutes_7d"] = 240 + (frame["session_minutes_7d"] - 240) * 1.3**0.5
     found = leading(decided(frame), "session_minutes_7d")
     assert (found.test, found.severity) == ("spread", "page")
-    assert found.measured == "mean distance from the median"
+    assert measured(found.measure) == "mean distance from the median"
 
 
 def test_a_category_that_grows_pages_and_is_named() -> None:
     frame = week()
     frame.loc[:199, "os"] = "iPhone"
     found = leading(decided(frame), "os")
-    assert (found.severity, found.measured) == ("page", "share of 'iPhone'")
+    assert (found.severity, measured(found.measure)) == ("page", "share of 'iPhone'")
     assert found.after == pytest.approx(0.235, abs=0.02)
 
 
@@ -131,7 +133,7 @@ def test_a_flagged_share_from_5_to_20_percent_pages() -> None:
     decision = decided(frame)
     assert decision.drifted_features == ("will_churn",)
     found = leading(decision, "will_churn")
-    assert found.measured == "share of 'true'"
+    assert measured(found.measure) == "share of 'true'"
     assert found.before == pytest.approx(0.05, abs=0.01)
     assert found.after == pytest.approx(0.20, abs=0.03)
 
@@ -141,7 +143,7 @@ def test_nulls_page_by_their_share() -> None:
     frame.loc[:99, "songs_7d"] = np.nan
     found = leading(decided(frame), "songs_7d")
     assert (found.test, found.severity, found.before, found.after) == ("nulls", "page", 0.0, 0.05)
-    assert "5.0% of values are null, in the reference 0.0%" in found.reason
+    assert "5.0% of values are null, in the reference 0.0%" in reason(found)
 
 
 def test_nulls_that_vanish_page_too() -> None:
@@ -158,7 +160,7 @@ def test_a_certain_trifle_does_not_alarm_and_says_so() -> None:
     decision = decide(summarised(reference), summarised(moved), FEATURES)
     assert decision.severity == "none"
     assert min(test.adjusted_p or 1 for test in decision.tests if test.feature == "session_minutes_7d") < 0.001
-    assert any("a trifle: under the gate of 0.05" in test.reason for test in decision.tests)
+    assert any("a trifle: under the gate of 0.05" in reason(test) for test in decision.tests)
 
 
 def test_a_gate_of_one_feature_overrides_the_gates_of_all() -> None:
@@ -177,27 +179,27 @@ def test_an_aging_feature_is_tested_and_shown_and_never_alarms() -> None:
     assert decision.severity == "none"
     assert {test.test for test in tests} >= {"wasserstein", "nulls"}
     assert all(test.p is not None and test.adjusted_p is None for test in tests)
-    assert "grows with time" in tests[0].reason
+    assert "grows with time" in reason(tests[0])
 
 
 def test_too_few_rows_give_no_verdict() -> None:
     decision = decided(week(FEWEST_ROWS - 1))
     assert (decision.verdict, decision.severity, decision.tests) == ("too few", "none", ())
-    assert decision.sentence == "too few: 199 current rows, a verdict needs 200"
+    assert sentence(decision) == "too few: 199 current rows, a verdict needs 200"
     assert decided(week(FEWEST_ROWS)).verdict == "ok"
 
 
 def test_too_few_reference_rows_and_an_empty_week_are_said() -> None:
     small = decide(summarised(week(50)), REFERENCE, FEATURES)
-    assert small.sentence == "too few: 50 reference rows, a verdict needs 200"
-    assert decided(week(0)).sentence == "too few: 0 current rows, a verdict needs 200"
+    assert sentence(small) == "too few: 50 reference rows, a verdict needs 200"
+    assert sentence(decided(week(0))) == "too few: 0 current rows, a verdict needs 200"
 
 
 def test_a_column_missing_from_the_week_pages() -> None:
     decision = decided(week().drop(columns="os"))
     found = leading(decision, "os")
     assert (found.test, found.severity, found.p) == ("absent", "page", None)
-    assert "os is absent from the current sample" in found.reason
+    assert "os is absent from the current sample" in reason(found)
     assert decision.verdict == "drift"
 
 
@@ -205,7 +207,7 @@ def test_a_column_missing_from_the_reference_only_warns() -> None:
     reference = summarised(week(5_000, seed=0).drop(columns="os"))
     decision = decide(reference, summarised(week()), FEATURES)
     assert (decision.verdict, decision.severity) == ("ok", "warning")
-    assert decision.sentence == "no drift in 9 features; 1 with a warning"
+    assert sentence(decision) == "no drift in 9 features; 1 with a warning"
 
 
 def test_a_missing_column_that_ages_only_warns() -> None:
@@ -224,7 +226,7 @@ def test_a_retyped_column_pages() -> None:
     frame["songs_7d"] = frame["songs_7d"].astype(str)
     found = leading(decided(frame), "songs_7d")
     assert (found.test, found.after, found.severity) == ("mistyped", 1.0, "page")
-    assert "100.0% of values are not a number the feature can hold" in found.reason
+    assert "100.0% of values are not a number the feature can hold" in reason(found)
 
 
 def test_a_retyped_reference_is_a_finding_too() -> None:
@@ -261,7 +263,7 @@ def test_one_value_outside_the_contract_warns_and_many_page() -> None:
     frame.loc[0, "songs_7d"] = -1
     few = leading(decided(frame), "songs_7d")
     assert (few.test, few.severity) == ("outside", "warning")
-    assert "the contract is broken, though for few rows" in few.reason
+    assert "the contract is broken, though for few rows" in reason(few)
     frame.loc[:99, "songs_7d"] = -1
     assert {test.severity for test in decided(frame).tests if test.test == "outside"} == {"page"}
 
@@ -273,7 +275,7 @@ def test_new_categories_are_named_and_one_new_row_is_no_alarm() -> None:
     frame.loc[:149, "os"] = "TempleOS"
     found = next(test for test in decided(frame).tests if test.test == "unseen")
     assert (found.severity, found.after) == ("page", 0.075)
-    assert "7.5% of rows have a category never seen before, such as 'TempleOS'" in found.reason
+    assert "7.5% of rows have a category never seen before, such as 'TempleOS'" in reason(found)
 
 
 def test_a_long_tail_of_rare_categories_is_not_taken_for_new_ones() -> None:
@@ -296,21 +298,23 @@ def test_a_long_tail_of_rare_categories_is_not_taken_for_new_ones() -> None:
 def test_a_label_is_cut_to_a_length_and_kept_as_text() -> None:
     frame = week()
     frame.loc[:399, "os"] = "</script>" * 20
-    reasons = " ".join(test.reason for test in decided(frame).tests)
-    assert "'</script>" in reasons
-    assert "</script>" * 8 not in reasons
+    told = " ".join(reason(test) for test in decided(frame).tests)
+    assert "'</script>" in told
+    assert "</script>" * 8 not in told
 
 
-def test_everything_the_decision_holds_is_plain_json() -> None:
+def test_everything_that_is_found_is_plain_json_and_read_back_the_same() -> None:
     frame = week().drop(columns="gender")
     frame["songs_7d"] = frame["songs_7d"].astype(str)
     frame["errors_7d"] = 1e9
     decision = decided(frame, importance={"songs_7d": 0.3})
-    again = json.loads(json.dumps(asdict(decision), allow_nan=False))
-    assert again["verdict"] == "drift"
-    assert {test["feature"] for test in again["tests"]} == set(NAMES) | {"churn_probability", "will_churn"}
-    ranking = rank({"previous week": (REFERENCE, summarised(frame))}, FEATURES)
-    assert json.loads(json.dumps(asdict(ranking), allow_nan=False))["too_few"] == []
+    assert decision.verdict == "drift"
+    assert {test.feature for test in decision.tests} == set(NAMES) | {"churn_probability", "will_churn"}
+    assert DriftDecision.model_validate_json(json.dumps(decision.model_dump(), allow_nan=False)) == decision
+    parts: dict[Comparison, Any] = {PREVIOUS_WEEK: (REFERENCE, summarised(frame)), FREE: (REFERENCE, summarised(frame))}
+    ranking = rank(parts, FEATURES)
+    assert set(ranking.compared) == {PREVIOUS_WEEK, FREE}
+    assert Ranking.model_validate_json(json.dumps(ranking.model_dump(), allow_nan=False)) == ranking
 
 
 def test_what_matters_to_the_model_comes_first_and_changes_no_verdict() -> None:
@@ -387,7 +391,7 @@ def test_whatever_a_column_holds_is_a_finding_and_not_a_crash(
     frame[column] = frame[column].where(np.random.default_rng(0).random(300) >= share, content)
     reference, current = (summarised(frame), REFERENCE) if in_reference else (REFERENCE, summarised(frame))
     decision = decide(reference, current, FEATURES)
-    json.dumps(asdict(decision), allow_nan=False)
+    json.dumps(decision.model_dump(), allow_nan=False)
     assert decision.verdict in ("ok", "drift")
     assert all(test.adjusted_p is None or test.p is None or test.adjusted_p >= test.p for test in decision.tests)
 
@@ -435,8 +439,8 @@ def test_holm_pages_and_benjamini_hochberg_warns() -> None:
     severities = [leading(decision, feature.name).severity for feature in features]
     assert severities.count("page") > 5
     assert severities.count("warning") > 5
-    assert f"drift in {severities.count('page')} of 40 features" in decision.sentence
-    assert decision.sentence.endswith(f"{severities.count('warning')} more with a warning")
+    assert f"drift in {severities.count('page')} of 40 features" in sentence(decision)
+    assert sentence(decision).endswith(f"{severities.count('warning')} more with a warning")
 
 
 def many(features: tuple[Feature, ...], rows: int, shift: float) -> Population:
@@ -450,21 +454,21 @@ def test_ranking_orders_segments_and_never_alarms() -> None:
     frame.loc[frame["level"] == "free", "session_minutes_7d"] += 40
     reference = week(5_000, seed=0)
     parts = {
-        f"level={level}": tuple(summarised(side[side["level"] == level]) for side in (reference, frame))
-        for level in ("free", "paid")
+        part: tuple(summarised(side[side["level"] == part.category]) for side in (reference, frame))
+        for part in (FREE, PAID)
     }
-    ranking = rank({name: (before, after) for name, (before, after) in parts.items()}, FEATURES)
+    ranking = rank({part: (before, after) for part, (before, after) in parts.items()}, FEATURES)
     first = ranking.tests[0]
-    assert (first.comparison, first.result.feature, first.result.drifted) == ("level=free", "session_minutes_7d", True)
-    assert ranking.drifted("level=free") == {"session_minutes_7d"}
-    assert ranking.drifted("level=paid") == frozenset()
+    assert (first.comparison, first.result.feature, first.result.drifted) == (FREE, "session_minutes_7d", True)
+    assert ranking.drifted(FREE) == {"session_minutes_7d"}
+    assert ranking.drifted(PAID) == frozenset()
     assert {test.result.severity for test in ranking.tests} == {"none"}
 
 
 def test_a_segment_with_too_few_rows_is_named() -> None:
-    ranking = rank({"small": (REFERENCE, summarised(week(20))), "same": (REFERENCE, REFERENCE)}, FEATURES)
-    assert ranking.too_few == ("small",)
-    assert {test.comparison for test in ranking.tests} == {"same"}
+    ranking = rank({FREE: (REFERENCE, summarised(week(20))), PAID: (REFERENCE, REFERENCE)}, FEATURES)
+    assert ranking.too_few == (FREE,)
+    assert ranking.compared == (PAID,)
 
 
 def test_a_sudden_change_and_one_that_stayed_are_told_apart() -> None:
@@ -472,8 +476,8 @@ def test_a_sudden_change_and_one_that_stayed_are_told_apart() -> None:
     for frame in (changed, still_changed):
         frame["session_minutes_7d"] += 20
     decision = decided(changed)
-    sudden = rank({"previous week": (summarised(week(seed=9)), summarised(changed))}, FEATURES)
-    stayed = rank({"previous week": (summarised(still_changed), summarised(changed))}, FEATURES)
+    sudden = rank({PREVIOUS_WEEK: (summarised(week(seed=9)), summarised(changed))}, FEATURES)
+    stayed = rank({PREVIOUS_WEEK: (summarised(still_changed), summarised(changed))}, FEATURES)
     assert onset(decision, sudden) == {"session_minutes_7d": "sudden"}
     assert onset(decision, stayed) == {"session_minutes_7d": "gradual"}
 
@@ -481,7 +485,7 @@ def test_a_sudden_change_and_one_that_stayed_are_told_apart() -> None:
 def test_without_a_previous_week_nothing_is_said_of_the_onset() -> None:
     frame = week()
     frame["session_minutes_7d"] += 20
-    few = rank({"previous week": (summarised(week(20)), summarised(frame))}, FEATURES)
+    few = rank({PREVIOUS_WEEK: (summarised(week(20)), summarised(frame))}, FEATURES)
     assert onset(decided(frame), few) == onset(decided(frame), rank({}, FEATURES)) == {}
 
 

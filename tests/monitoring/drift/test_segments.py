@@ -4,6 +4,7 @@ import numpy as np
 
 from monitoring.drift.decision import rank
 from monitoring.drift.segments import comparisons
+from monitoring.findings.drift import Segment
 from tests.support.predictions import week_of_customers
 
 
@@ -12,7 +13,7 @@ def test_every_customer_is_in_one_segment_of_each_kind_that_it_has() -> None:
     current = week_of_customers(500, 2).assign(churn_probability=0.2, will_churn=False)
     found = comparisons(reference, current)
     for side, frame in enumerate((reference, current)):
-        rows = {name: populations[side].rows for name, populations in found.items()}
+        rows = {str(segment): populations[side].rows for segment, populations in found.items()}
         for column in ("level", "os"):
             assert sum(n for name, n in rows.items() if name.startswith(f"{column}=")) == frame[column].notna().sum()
         tenured = sum(n for name, n in rows.items() if name.startswith("tenure_days"))
@@ -23,7 +24,11 @@ def test_bands_have_no_gap_and_no_overlap() -> None:
     frame = week_of_customers(4).assign(
         churn_probability=0.2, will_churn=False, tenure_days=[0.0, 30.0, 89.9, 36_500.0]
     )
-    found = {name: current.rows for name, (_, current) in comparisons(frame, frame).items() if "tenure" in name}
+    found = {
+        str(segment): current.rows
+        for segment, (_, current) in comparisons(frame, frame).items()
+        if isinstance(segment, Segment) and segment.feature == "tenure_days"
+    }
     assert found == {
         "tenure_days 0 to 30": 1,
         "tenure_days 30 to 90": 2,
@@ -37,6 +42,6 @@ def test_a_change_for_free_customers_only_is_ranked_there() -> None:
     current = week_of_customers(1500, 2).assign(churn_probability=0.2, will_churn=False)
     current["adverts_7d"] += np.where(current["level"] == "free", 3, 0)
     ranking = rank(comparisons(reference, current))
-    assert "adverts_7d" in ranking.drifted("level=free")
-    assert "adverts_7d" not in ranking.drifted("level=paid")
+    assert "adverts_7d" in ranking.drifted(Segment(feature="level", category="free"))
+    assert "adverts_7d" not in ranking.drifted(Segment(feature="level", category="paid"))
     assert ranking.tests[0].result.severity == "none"

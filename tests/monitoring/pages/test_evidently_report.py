@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,8 @@ import pytest
 
 from churn.contract import BY_NAME
 from monitoring.drift.column_summary import summarise_frame
-from monitoring.drift.decision import CHURN_PROBABILITY, WILL_CHURN, DriftDecision, decide
+from monitoring.drift.decision import CHURN_PROBABILITY, WILL_CHURN, decide
+from monitoring.findings.drift import DriftDecision
 from monitoring.pages.evidently_report import FEWEST_LABELLED, Labelled, Page, escaped, judged, render, sampled
 
 FEATURES = (BY_NAME["os"], BY_NAME["songs_7d"], BY_NAME["session_minutes_7d"], CHURN_PROBABILITY, WILL_CHURN)
@@ -70,7 +70,8 @@ def test_evidently_shows_our_verdict_even_where_its_own_would_differ() -> None:
     decision = decided(reference, current)
     assert decision.drifted_features == ("songs_7d",)
     assert drifted_columns(drawn(reference, current, decision)) == 1
-    quiet = replace(decision, tests=tuple(replace(test, severity="none") for test in decision.tests))
+    tests = tuple(test.model_copy(update={"severity": "none"}) for test in decision.tests)
+    quiet = decision.model_copy(update={"tests": tests})
     assert drifted_columns(drawn(reference, current, quiet)) == 0
 
 

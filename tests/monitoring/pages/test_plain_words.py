@@ -12,7 +12,20 @@ from churn.contract import FEATURES, NAMES
 from monitoring.drift.decision import MONITORED
 from monitoring.pages import manager_page, plain_words
 from monitoring.pages.plain_words import MOST_CHANGES, change, described, share
-from tests.support.summaries import WEEK, drifted, entry, metric, paging, performance, quiet, realised, too_few
+from tests.support.summaries import (
+    WEEK,
+    drifted,
+    entry,
+    metric,
+    of,
+    of_category,
+    paging,
+    performance,
+    quiet,
+    realised,
+    too_few,
+    up_to,
+)
 
 JARGON = (
     r"p-value|\bp\b|k-s|wasserstein|chi-square|\bauc\b|\bf1\b|cbpe|drift|quantile|deviation|gate\b|null|calibrat|"
@@ -44,34 +57,34 @@ def told(**changed: Any) -> str:
     [
         (entry("adverts_7d", before=1.4, after=4.5), "Adverts heard in the last 7 days: 4.5 on average, before 1.4."),
         (
-            entry("adverts_7d", measured="share at or below 3", before=0.3, after=0.45),
+            entry("adverts_7d", **up_to(3), before=0.3, after=0.45),
             "Adverts heard in the last 7 days: 3 or less for 45 of 100 customers, before for 30 of 100.",
         ),
         (
-            entry("os", test="one category", measured='share of "it\'s"', before=0.1, after=0.15),
+            entry("os", test="one category", **of_category("it's"), before=0.1, after=0.15),
             "Operating system of the last device: “it's” for 15 of 100 customers, before for 10 of 100.",
         ),
         (
-            entry("gender", test="nulls", measured="share null", before=0.02, after=0.1),
+            entry("gender", test="nulls", **of("share null"), before=0.02, after=0.1),
             "Gender as the customer registered it: not known for 10 of 100 customers, before for 2 of 100.",
         ),
         (
-            entry("os", test="unseen", measured="share of unseen categories", before=0.0, after=0.05),
+            entry("os", test="unseen", **of("share of unseen categories"), before=0.0, after=0.05),
             (
                 "Operating system of the last device: "
                 "a value never seen before for 5 of 100 customers, before for 0 of 100."
             ),
         ),
         (
-            entry("songs_7d", test="absent", measured="share of rows with the column", before=1.0, after=None),
+            entry("songs_7d", test="absent", **of("share of rows with the column"), before=1.0, after=None),
             "Songs played in the last 7 days: missing from the data altogether.",
         ),
         (
-            entry("songs_7d", test="spread", measured="mean distance from the median", before=2.0, after=3.0),
+            entry("songs_7d", test="spread", **of("mean distance from the median"), before=2.0, after=3.0),
             "Songs played in the last 7 days: customers differ more than before.",
         ),
         (
-            entry("songs_7d", test="spread", measured="mean distance from the median", before=3.0, after=2.0),
+            entry("songs_7d", test="spread", **of("mean distance from the median"), before=3.0, after=2.0),
             "Songs played in the last 7 days: customers are more alike than before.",
         ),
         (
@@ -79,21 +92,27 @@ def told(**changed: Any) -> str:
             "The chance of leaving, as the model sees it: 19% on average, before 15%.",
         ),
         (
-            entry("churn_probability", measured="share at or below 0.2", before=0.6, after=0.45),
+            entry("churn_probability", **up_to(0.2), before=0.6, after=0.45),
             "The chance of leaving, as the model sees it: 20% or less for 45 of 100 customers, before for 60 of 100.",
         ),
         (
-            entry("will_churn", test="chi-square", measured="share of 'false'", before=0.95, after=0.8),
+            entry("will_churn", test="chi-square", **of_category("false"), before=0.95, after=0.8),
             "Customers at risk, as the model sees it: 20 of 100, before 5 of 100.",
         ),
         (
-            entry("will_churn", test="chi-square", measured="share of 'true'", before=0.05, after=0.2),
+            entry("will_churn", test="chi-square", **of_category("true"), before=0.05, after=0.2),
             "Customers at risk, as the model sees it: 20 of 100, before 5 of 100.",
         ),
     ],
 )
 def test_a_change_is_told_in_words(changed: dict[str, Any], sentence: str) -> None:
     assert change(changed) == sentence
+
+
+def test_a_change_of_a_report_made_before_its_measure_was_told_is_not_guessed_at() -> None:
+    older = entry("os", test="one category")
+    del older["measure"]
+    assert change(older) == "Operating system of the last device: changed; the technical report says how."
 
 
 def test_what_matters_most_is_told_first_and_what_belongs_together_once() -> None:
@@ -129,15 +148,18 @@ def test_a_sudden_change_is_told_from_a_slow_one(onset: str, sentence: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("comparison", "where"),
+    ("segment", "where"),
     [
-        ("level=free", "on the free plan"),
-        ("os=Mac OS X", "on Mac OS X"),
-        ("tenure_days 30 to 90", "registered for 30 to 90 days"),
+        ({"feature": "level", "category": "free"}, "on the free plan"),
+        ({"feature": "os", "category": "Mac OS X"}, "on Mac OS X"),
+        ({"feature": "tenure_days", "at_least": 30.0, "below": 90.0}, "registered for 30 to 90 days"),
+        ({"feature": "tenure_days", "at_least": 365.0}, "registered for 365 days or more"),
     ],
 )
-def test_a_change_is_told_with_where_it_is_largest(comparison: str, where: str) -> None:
-    listed = [{"comparison": name, "feature": "adverts_7d"} for name in ("previous week", comparison, "level=paid")]
+def test_a_change_is_told_with_where_it_is_largest(segment: dict[str, Any], where: str) -> None:
+    paid = {"comparison": "level=paid", "feature": "adverts_7d", "segment": {"feature": "level", "category": "paid"}}
+    largest = {"comparison": "the largest", "feature": "adverts_7d", "segment": segment}
+    listed = [{"comparison": "previous week", "feature": "adverts_7d"}, largest, paid]
     (only,) = plain_words.changes(drifted(ranking=listed))
     assert f"It is largest among customers {where}." in only
     assert "paid" not in only
@@ -193,7 +215,7 @@ def test_a_change_that_matters_asks_for_care_and_one_that_does_not_lets_go_on() 
 
 
 def test_changed_answers_always_matter() -> None:
-    content = drifted(features=[paging("will_churn", test="chi-square", measured="share of 'true'", importance=1.0)])
+    content = drifted(features=[paging("will_churn", test="chi-square", **of_category("true"), importance=1.0)])
     assert "do not count on the chances" in plain_words.advice(content)[0]
 
 
@@ -349,7 +371,7 @@ WEEKS = {
     "warning": quiet(severity="warning", features=[entry("os", severity="warning", effect=0.2)]),
     "drift": drifted(),
     "everything": drifted(features=[paging(one.name, importance=0.01) for one in MONITORED]),
-    "broken": drifted(features=[paging("os", test="nulls", measured="share null", before=0.0, after=0.5)]),
+    "broken": drifted(features=[paging("os", test="nulls", **of("share null"), before=0.0, after=0.5)]),
     "too few": too_few(),
     "known": quiet(performance=performance(realised=realised(precision=metric(0.1)))),
     "empty": {"week": str(WEEK)},
@@ -376,8 +398,10 @@ def test_every_sentence_stands_on_the_page(name: str) -> None:
 
 def test_what_was_logged_is_text_on_the_page() -> None:
     attack = "</li></script><script>document.title='run'</script>"
-    odd = paging("os", measured=f"share of {attack!r}", test="one category", before=0.1, after=0.5)
-    content = drifted(features=[odd], model=attack, ranking=[{"comparison": f"os={attack}", "feature": "os"}])
+    odd = paging("os", **of_category(attack), test="one category", before=0.1, after=0.5)
+    content = drifted(
+        features=[odd], model=attack, ranking=[{"feature": "os", "segment": {"feature": "os", "category": attack}}]
+    )
     page = manager_page.page(content).decode()
     assert "<script" not in page
     assert page.count("&lt;script&gt;") == 3

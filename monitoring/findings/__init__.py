@@ -1,0 +1,1 @@
+"""The types of what monitoring finds: drift, performance, and the summary of a week."""
