@@ -151,5 +151,5 @@ def test_limits_are_those_of_the_alerts() -> None:
     assert limits["Age of the model"] == 120 * 86_400
     assert "> 8 * 86400\n" in rules
     assert limits["Age of the report"] == 8 * 86_400
-    assert "max(churn_report_stale_share) > 0.2\n" in rules
+    assert "max by (namespace) (churn_report_stale_share) > 0.2\n" in rules
     assert limits["Stale features"] == 0.2

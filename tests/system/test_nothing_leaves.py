@@ -59,7 +59,7 @@ COMMANDS = {
     "bentoml serve": SERVE,
     "report": REPORT,
     "find_best_model": (
-        "python -m training.select --data $WORK/data --report $WORK/selection --time-limit 20 --origins 1"
+        "python -m training.select --data $WORK/data --report $WORK/selection --time-limit 30 --origins 1"
     ),
     "evaluate": "python -m training.evaluate --data $WORK/data --out $WORK/evaluation",
     "mlflow": server("python -m training.mlflow_pages --data $WORK/data", "http://127.0.0.1:5000/"),
@@ -71,7 +71,7 @@ COMMANDS = {
         "python -m monitoring.report_schedule --log-dir $CHURN_LOG_DIR --reports $WORK/reports",
         "http://127.0.0.1:4200/api/health",
     ),
-    "load-test": "python -m load_tests.load_test --users 2 --seconds 5 --report $WORK/load_test.html",
+    "load-test": "python -m load_tests.load_test --users 2 --seconds 20 --report $WORK/load_test.html",
 }
 """A command of the documentation, and the script that runs it."""
 
