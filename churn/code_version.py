@@ -17,6 +17,11 @@ class CodeVersion:
     revision: str
     dirty: bool
 
+    @property
+    def name(self) -> str:
+        """The whole revision in one word, marked where files differ from it."""
+        return f"{self.revision}{'-dirty' if self.dirty else ''}"
+
     def __str__(self) -> str:
         return f"{self.revision[:12]}{' with local changes' if self.dirty else ''}"
 

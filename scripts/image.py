@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from churn.code_version import code_version
 from churn.command import run, say, show
 from churn.contract import CONTRACT_VERSION, example_customer
 from churn.errors import ChurnError
@@ -48,20 +49,11 @@ def labels(champion: Champion) -> dict[str, str]:
     return {
         "org.opencontainers.image.title": NAME,
         "org.opencontainers.image.version": version,
-        "org.opencontainers.image.revision": revision(),
+        "org.opencontainers.image.revision": code_version().name,
         "churn.model": champion.tag,
         "churn.model.sha256": champion.sha256,
         "churn.contract": CONTRACT_VERSION,
     }
-
-
-def revision() -> str:
-    """The commit, marked where files differ from it; `unknown` outside a repository."""
-    command = ("git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-    try:
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def build(using: engine.Engine, beside: Path, environment: Mapping[str, str]) -> str:

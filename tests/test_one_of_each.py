@@ -60,6 +60,20 @@ def test_one_module_says_how_long_a_customers_id_may_be() -> None:
     assert those_that(is_the_limit, PRODUCT) == {"churn/contract.py"}
 
 
+def test_one_module_asks_git_which_code_this_is() -> None:
+    def is_git(node: ast.AST) -> bool:
+        return isinstance(node, ast.Constant) and node.value == "git"
+
+    assert those_that(is_git, MEASURED_TOO) == {"churn/code_version.py"}
+
+
+def test_one_module_quotes_names_and_texts_in_sql() -> None:
+    def doubles_quotes(node: ast.AST) -> bool:
+        return calls(node, "replace") and ast.unparse(node).endswith(("""('"', '""')""", """("'", "''")"""))
+
+    assert those_that(doubles_quotes, MEASURED_TOO) == {"churn/sql.py"}
+
+
 def comments(path: Path) -> dict[int, str]:
     """By the number of their line."""
     tokens = tokenize.generate_tokens(io.StringIO((ROOT / path).read_text()).readline)

@@ -6,7 +6,6 @@ Each query takes the parameter `$files`: one scan reads all files that are writt
 # ruff: noqa: S608 - this SQL is put together from constants and quoted column names; paths are parameters
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Final
 
 import duckdb
@@ -14,6 +13,7 @@ import duckdb
 from churn.activity.files import LogFile
 from churn.activity.rows import RAW_COLUMNS, REQUIRED_COLUMNS
 from churn.errors import EventLogError
+from churn.sql import exactly, quoted
 
 _RAW: Final = ", ".join(f'"{column}"' for column in RAW_COLUMNS)
 _HAS_LINE_BREAK: Final = " OR ".join(f"contains(\"{column}\", e'\\n')" for column in RAW_COLUMNS)
@@ -30,12 +30,7 @@ def query(file: LogFile, duck: Any) -> str:
 
 
 def parameters(files: Iterable[LogFile]) -> dict[str, list[str]]:
-    return {"files": [literal(file.readable) for file in files]}
-
-
-def literal(path: Path) -> str:
-    """The path for DuckDB, which would take `*`, `?` and `[` for a pattern."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
+    return {"files": [exactly(file.readable) for file in files]}
 
 
 def unreadable(file: LogFile, error: Exception) -> EventLogError:
@@ -102,16 +97,12 @@ def _found(names: dict[str, str]) -> str:
 
 
 def _text(name: str, types: dict[str, str]) -> str:
-    kind, quoted = types[name], _quoted(name)
+    kind, column = types[name], quoted(name)
     if not kind.startswith("TIMESTAMP"):
-        return f"{quoted}::VARCHAR"
+        return f"{column}::VARCHAR"
     with_zone = "TZ" in kind or "TIME ZONE" in kind
-    return f"epoch_ms({quoted}{'::TIMESTAMPTZ' if with_zone else ''})::VARCHAR"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return f"epoch_ms({column}{'::TIMESTAMPTZ' if with_zone else ''})::VARCHAR"
 
 
 def _struct(names: Iterable[str]) -> str:
-    return "{" + ", ".join(f"{_quoted(name)}: 'VARCHAR'" for name in names) + "}"
+    return "{" + ", ".join(f"{quoted(name)}: 'VARCHAR'" for name in names) + "}"

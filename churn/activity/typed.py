@@ -16,11 +16,11 @@ from ua_parser import parse_os, parse_user_agent
 
 from churn.activity.report import ReadReport, make_report
 from churn.activity.rows import IDENTITY
-from churn.activity.sources import literal
 from churn.activity.staged import StagedLog
 from churn.contract import MAXIMUM_CATEGORY_LENGTH
 from churn.errors import EventLogError
 from churn.files import whole_file
+from churn.sql import exactly, literal
 
 EVENT_SCHEMA: Final = {
     "customer_id": "string",
@@ -128,16 +128,12 @@ def _family(found: Any) -> str | None:
 def write_events(log: EventLog, path: Path) -> None:
     """Write the events as Parquet, sorted, with the report in its metadata; all of it or nothing."""
     rows = ibis.to_sql(log.events.order_by(list(EVENT_SCHEMA)), dialect="duckdb")
-    report = _text_literal(json.dumps(log.report.to_dict()))
+    report = literal(json.dumps(log.report.to_dict()))
     with whole_file(path) as fresh:
         log.events.get_backend().con.execute(
-            f"COPY ({rows}) TO {_text_literal(str(fresh))} "
+            f"COPY ({rows}) TO {literal(str(fresh))} "
             f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{_REPORT_KEY}: {report}}})"
         )
-
-
-def _text_literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def load_events(path: Path, connection: ibis.BaseBackend | None = None) -> EventLog:
@@ -146,7 +142,7 @@ def load_events(path: Path, connection: ibis.BaseBackend | None = None) -> Event
         raise EventLogError(f"{path}: no typed events there; read the log first (make featurize)")
     backend = connection if connection is not None else connect()
     report = _stored_report(backend.con, path)
-    events = backend.read_parquet(literal(path))
+    events = backend.read_parquet(exactly(path))
     if {name: str(kind) for name, kind in events.schema().items()} != EVENT_SCHEMA:
         raise EventLogError(
             f"{path}: columns {', '.join(events.columns)}; expected {', '.join(EVENT_SCHEMA)}; read the log again"
@@ -157,7 +153,7 @@ def load_events(path: Path, connection: ibis.BaseBackend | None = None) -> Event
 def _stored_report(duck: Any, path: Path) -> ReadReport:
     metadata = f"SELECT decode(value) FROM parquet_kv_metadata($file) WHERE decode(key) = '{_REPORT_KEY}'"
     try:
-        found = duck.execute(metadata, {"file": literal(path)}).fetchall()
+        found = duck.execute(metadata, {"file": exactly(path)}).fetchall()
     except duckdb.Error as error:
         raise EventLogError(f"{path}: cannot be read as typed events: {str(error).partition(chr(10))[0]}") from error
     if not found:

@@ -11,7 +11,6 @@ from typing import Final, TypeVar
 
 import duckdb
 
-from churn.activity.sources import literal as exactly
 from churn.contract import (
     CONTRACT_VERSION,
     FEATURES,
@@ -23,6 +22,7 @@ from churn.contract import (
 from churn.errors import PredictionLogError
 from churn.prediction_log.line import SCHEMA, LogLine
 from churn.prediction_log.parsing import parse
+from churn.sql import exactly, literal, quoted
 from monitoring.reports.week import Week
 
 LONGEST_LINE: Final = 1_000_000
@@ -319,13 +319,3 @@ def last_line_if_partial(path: Path) -> bytes | None:
             tail = file.read(end - start) + tail
             end = start
     return tail.rpartition(b"\n")[2] or None
-
-
-def quoted(name: str) -> str:
-    """A column's name in SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text in SQL."""
-    return "'" + text.replace("'", "''") + "'"

@@ -16,10 +16,11 @@ from churn.contract import CONTRACT_VERSION, FEATURES, Feature
 from churn.errors import PredictionLogError
 from churn.prediction_log.listing import files
 from churn.prediction_log.names import day_of
+from churn.sql import literal, quoted
 from monitoring.drift.column_summary import ColumnSummary, Population, rounding_step
 from monitoring.drift.decision import MONITORED
 from monitoring.performance.estimated import CELL, Answers
-from monitoring.prediction_log.log_lines import FileCounts, literal, newest_as_of, quoted, stage, total
+from monitoring.prediction_log.log_lines import FileCounts, newest_as_of, stage, total
 from monitoring.reports.week import Week
 
 MEMORY_GB: Final = 2.0

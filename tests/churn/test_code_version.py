@@ -34,6 +34,7 @@ def test_a_changed_file_makes_it_dirty_and_a_new_one_does_not(checkout: Path) ->
     (checkout / "a.py").write_text("2\n")
     assert code_version(checkout).dirty
     assert str(code_version(checkout)).endswith("with local changes")
+    assert code_version(checkout).name == f"{git(checkout, 'rev-parse', 'HEAD')}-dirty"
 
 
 def test_outside_of_a_checkout_it_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
