@@ -4,7 +4,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from churn.sql import exactly, literal, quoted
@@ -12,9 +12,13 @@ from churn.sql import exactly, literal, quoted
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
 
 
+DUCK = duckdb.connect()
+
+
 @given(TEXTS, TEXTS)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine DuckDB takes its time
 def test_a_name_and_a_text_arrive_as_they_were(name: str, text: str) -> None:
-    found = duckdb.connect().execute(f"SELECT {literal(text)} AS {quoted(name)}")
+    found = DUCK.execute(f"SELECT {literal(text)} AS {quoted(name)}")
     assert found.description[0][0] == name
     assert found.fetchall() == [(text,)]
 
