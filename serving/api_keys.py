@@ -58,7 +58,7 @@ def _check_length(setting: str, keys: Iterable[str]) -> None:
 
 def _in_file(path: Path) -> list[str]:
     try:
-        lines = [line.split("#")[0].strip() for line in path.read_text().splitlines()]
+        lines = [line.split("#")[0].strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError("CHURN_API_KEYS_FILE", str(path), "a file that can be read") from error
     keys = [line for line in lines if line]

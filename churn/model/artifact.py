@@ -12,13 +12,16 @@ A model is a folder of plain files, none of which runs code when loaded:
 
 import hashlib
 import io
-import json
+import re
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -32,6 +35,10 @@ ONNX: Final = "forest.onnx"
 FOREST: Final = "forest.npz"
 REFERENCE: Final = "reference.parquet"
 FILES: Final = frozenset({ONNX, FOREST, REFERENCE})
+MAXIMUM_FOREST_BYTES: Final = 256 * 1024 * 1024
+"""A forest's arrays, unpacked: some 7 million nodes. A larger file is a mistake or an attack."""
+
+_TAG: Final = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?:[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 
 
 class _Stored(BaseModel):
@@ -107,8 +114,17 @@ class Forest:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Forest":
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+        """The forest in a `.npz`.
+
+        Raises:
+            ArtifactError: it is none, or unpacks to more than `MAXIMUM_FOREST_BYTES`; then nothing is unpacked.
+        """
+        try:
+            _check_unpacked_size(content)
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise ArtifactError(f"{FOREST} is not a forest ({error}); retrain or restore it") from error
 
 
 @dataclass(frozen=True)
@@ -132,6 +148,20 @@ class StoredModel:
 
     def _verified(self, name: str) -> bytes:
         return _read_verified(self.tag, self.path / name, self.manifest.files[name])
+
+
+def _check_unpacked_size(content: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > MAXIMUM_FOREST_BYTES:
+        raise ArtifactError(
+            f"{FOREST} unpacks to {size:,} bytes, expected at most {MAXIMUM_FOREST_BYTES:,}; retrain or restore it"
+        )
+
+
+def is_exact_tag(tag: str) -> bool:
+    """Whether a text is `name:version` as the model store writes it; `latest` moves, so it is none."""
+    return _TAG.fullmatch(tag) is not None and not tag.endswith(":latest")
 
 
 def sha256(content: bytes) -> str:
@@ -190,7 +220,7 @@ def load(folder: Path, tag: str, expected_sha256: str | None = None) -> StoredMo
 
 def _parse_manifest(tag: str, content: bytes) -> Manifest:
     try:
-        raw = json.loads(content)
+        raw = orjson.loads(content)
         version, contract = raw["format_version"], raw["contract"]
         names = set(raw["features"])
     except (ValueError, KeyError, TypeError) as error:

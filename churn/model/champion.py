@@ -1,13 +1,19 @@
 """The champion pointer: which model is in use, by its exact tag and the sha256 of its manifest."""
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+import orjson
+
 from churn import settings
 from churn.errors import ModelStoreError
 from churn.files import replace_file
+from churn.model.artifact import is_exact_tag
+
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 BESIDE_THE_SERVICE: Final = Path(__file__).parent.parent.parent / "champion.json"
 
@@ -33,12 +39,18 @@ def read_champion(path: Path) -> Champion:
         ModelStoreError: there is none, or it is not one.
     """
     try:
-        raw = json.loads(path.read_text())
-        return Champion(str(raw["tag"]), str(raw["sha256"]))
+        raw = orjson.loads(path.read_bytes())
+        champion = Champion(str(raw["tag"]), str(raw["sha256"]))
     except FileNotFoundError as error:
         raise ModelStoreError(f"no champion: {path} does not exist; run `make train`") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelStoreError(f"{path} is not a champion pointer ({error}); run `make train PROMOTE=1`") from error
+    if not is_exact_tag(champion.tag) or not _SHA256.fullmatch(champion.sha256):
+        raise ModelStoreError(
+            f"{path} is not a champion pointer: expected an exact tag such as `churn:<version>` and a sha256 of 64 "
+            "hexadecimal digits; run `make train PROMOTE=1`"
+        )
+    return champion
 
 
 def write_champion(path: Path, champion: Champion) -> None:

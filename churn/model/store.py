@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from churn.errors import ModelStoreError
-from churn.model.artifact import MODEL_NAME, StoredModel, load, write
+from churn.model.artifact import MODEL_NAME, StoredModel, is_exact_tag, load, write
 from churn.model.champion import Champion, champion_path, read_champion
 
 
@@ -34,15 +34,15 @@ def stored_model(tag: str, sha256: str | None = None) -> StoredModel:
         ArtifactError: it was altered.
         ContractMismatchError: it was made for another feature contract.
     """
+    if not is_exact_tag(tag):
+        raise _missing(tag)
     import bentoml  # noqa: PLC0415  # slow to import, and reads its settings when it is
     from bentoml.exceptions import BentoMLException  # noqa: PLC0415  # as above
 
     try:
         folder = Path(bentoml.models.get(tag).path)
-    except (BentoMLException, ValueError) as error:  # ValueError: that is no tag
-        raise ModelStoreError(
-            f"{tag} is not in the model store; import it, name its store (BENTOML_HOME), or run `make train PROMOTE=1`"
-        ) from error
+    except BentoMLException as error:
+        raise _missing(tag) from error
     return load(folder, tag, sha256)
 
 
@@ -56,3 +56,9 @@ def champion_model(pointer: Path | None = None) -> StoredModel:
     """
     champion = read_champion(pointer or champion_path())
     return stored_model(champion.tag, champion.sha256)
+
+
+def _missing(tag: str) -> ModelStoreError:
+    return ModelStoreError(
+        f"{tag:.80} is not in the model store; import it, name its store (BENTOML_HOME), or run `make train PROMOTE=1`"
+    )

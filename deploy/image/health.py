@@ -11,7 +11,7 @@ from pathlib import Path
 def key(environment: Mapping[str, str]) -> str:
     """One of the service's own keys, for `CHURN_PROTECT_ALL`; empty when there are none."""
     file = environment.get("CHURN_API_KEYS_FILE")
-    lines = Path(file).read_text().splitlines() if file else []
+    lines = Path(file).read_text(encoding="utf-8-sig").splitlines() if file else []
     keys = [*environment.get("CHURN_API_KEYS", "").split(","), *(line.split("#")[0] for line in lines)]
     return next((found.strip() for found in keys if found.strip()), "")
 

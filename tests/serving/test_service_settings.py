@@ -8,6 +8,7 @@ import pytest
 from churn import VERSION
 from churn.errors import SettingError
 from churn.settings import Setting
+from serving.api_keys import read_keys
 from serving.metrics import METRICS
 from serving.settings import SETTINGS, ServiceSettings
 
@@ -59,6 +60,12 @@ def test_keys_come_from_the_environment_and_from_a_file(tmp_path: Path) -> None:
         path.write_text(content)
         with pytest.raises(SettingError, match=said):
             ServiceSettings.read({"CHURN_API_KEYS_FILE": str(path)})
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text("key-of-a-windows-editor\r\n", encoding="utf-8-sig")
+    assert read_keys("", path) == ["key-of-a-windows-editor"]
 
 
 def test_a_short_key_is_not_shown() -> None:

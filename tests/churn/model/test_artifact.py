@@ -1,12 +1,14 @@
+import io
 import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from churn.errors import ArtifactError, ContractMismatchError, ModelStoreError
-from churn.model.artifact import FILES, MANIFEST, Forest, load, write
+from churn.model.artifact import FILES, MANIFEST, MAXIMUM_FOREST_BYTES, Forest, load, write
 
 
 @pytest.fixture
@@ -83,3 +85,37 @@ def test_the_same_forest_gives_the_same_bytes(champion) -> None:
     forest = champion.model.forest()
     assert forest.to_bytes() == champion.trained.fitted.arrays.to_bytes()
     assert np.array_equal(Forest.from_bytes(forest.to_bytes()).threshold, forest.threshold)
+
+
+def test_a_forest_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("left.npy", "w") as member:
+        for _ in range(MAXIMUM_FOREST_BYTES // 2**20 + 1):
+            member.write(bytes(2**20))
+    assert len(packed.getvalue()) < MAXIMUM_FOREST_BYTES / 100
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was unpacked"))
+    with pytest.raises(ArtifactError, match=r"forest\.npz unpacks to 26[0-9,]+ bytes, expected at most 268,435,456"):
+        Forest.from_bytes(packed.getvalue())
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"\x80\x04K\x01.", b"\x93NUMPY\x01\x00"])
+def test_what_is_no_forest_is_refused_with_a_message(content: bytes) -> None:
+    with pytest.raises(ArtifactError, match=r"forest\.npz is not a forest"):
+        Forest.from_bytes(content)
+
+
+def test_a_forest_without_one_of_its_arrays_is_refused(champion) -> None:
+    packed, lacking = io.BytesIO((champion.model.path / "forest.npz").read_bytes()), io.BytesIO()
+    with zipfile.ZipFile(packed) as whole, zipfile.ZipFile(lacking, "w") as part:
+        for name in whole.namelist():
+            if name != "cover.npy":
+                part.writestr(name, whole.read(name))
+    with pytest.raises(ArtifactError, match=r"forest\.npz is not a forest .*cover"):
+        Forest.from_bytes(lacking.getvalue())
+
+
+@pytest.mark.parametrize("content", ["[" * 200_000, '{"format_version": ' * 200_000])
+def test_a_manifest_of_nested_brackets_is_refused_with_a_message(folder: Path, content: str) -> None:
+    (folder / MANIFEST).write_text(content)
+    with pytest.raises(ArtifactError, match=r"manifest\.json is not a model manifest"):
+        load(folder, "churn:x")

@@ -202,19 +202,19 @@ def test_what_cannot_be_trained_leaves_no_model_and_the_champion_alone(
     table: pd.DataFrame, tmp_path: Path, spoil: Any, settings: TrainingSettings, error: type[Exception]
 ) -> None:
     pointer = tmp_path / "champion.json"
-    write_champion(pointer, Champion("churn:good", "00"))
+    write_champion(pointer, Champion("churn:good", "0" * 64))
     before = _models()
     with pytest.raises(error):
         store(train(spoil(table), settings, quiet), {}, pointer, forced=True)
     assert _models() == before
-    assert read_champion(pointer) == Champion("churn:good", "00")
+    assert read_champion(pointer) == Champion("churn:good", "0" * 64)
 
 
 def test_a_failure_while_saving_leaves_no_half_model(
     trained: Trained, facts: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pointer = tmp_path / "champion.json"
-    write_champion(pointer, Champion("churn:good", "00"))
+    write_champion(pointer, Champion("churn:good", "0" * 64))
     before = _models()
 
     def full(*_: object) -> str:
@@ -224,7 +224,7 @@ def test_a_failure_while_saving_leaves_no_half_model(
     with pytest.raises(OSError, match="No space left"):
         store(trained, facts, pointer, forced=True)
     assert _models() == before
-    assert read_champion(pointer) == Champion("churn:good", "00")
+    assert read_champion(pointer) == Champion("churn:good", "0" * 64)
 
 
 def test_the_evaluation_is_kept_beside_the_table(trained: Trained, tmp_path: Path) -> None:
