@@ -248,6 +248,29 @@ def test_a_probe_asks_a_path_that_the_service_answers() -> None:
     assert asked == {"startupProbe": "/readyz", "readinessProbe": "/readyz", "livenessProbe": "/livez"}
 
 
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda overlay: overlay.name)
+def test_a_busy_worker_passes_the_share_of_its_request_at_which_replicas_are_added(overlay: Path) -> None:
+    (deployment,) = [found for found in overlaid(overlay) if found["kind"] == "Deployment"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    (autoscaler,) = [found for found in overlaid(overlay) if found["kind"] == "HorizontalPodAutoscaler"]
+    target = autoscaler["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"]
+    workers = int(next(one["value"] for one in container["env"] if one["name"] == "CHURN_WORKERS"))
+    assert processors(container["resources"]["requests"]["cpu"]) * target / 100 < workers
+
+
+def processors(quantity: str) -> float:
+    """A CPU quantity of Kubernetes, such as `250m` or `1`."""
+    return float(quantity.removesuffix("m")) / 1000 if quantity.endswith("m") else float(quantity)
+
+
+def test_the_reports_pod_is_called_by_nobody_and_calls_names_and_the_pushgateway_only() -> None:
+    policy = named("NetworkPolicy", "churn-weekly-report")["spec"]
+    assert policy["podSelector"]["matchLabels"] == {"app.kubernetes.io/component": "weekly-report"}
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    assert "ingress" not in policy
+    assert [sorted(port["port"] for port in rule["ports"]) for rule in policy["egress"]] == [[53, 53], [9091]]
+
+
 def test_the_autoscaler_goes_by_cpu_and_by_requests_in_flight() -> None:
     autoscaler = named("HorizontalPodAutoscaler", "churn-service")["spec"]
     assert "replicas" not in named("Deployment", "churn-service")["spec"]
@@ -349,6 +372,8 @@ def test_every_service_of_the_stack_has_no_privileges_and_a_bound(name: str) -> 
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+    assert service["pids_limit"] == 256
+    assert all(re.fullmatch(r"/tmp:size=\d+[mg]", mount) for mount in service.get("tmpfs", []))
     assert (service.get("restart") == "unless-stopped") is (name in LONG_RUNNING)
     assert "privileged" not in service
     assert "user" not in service
@@ -361,10 +386,23 @@ def test_the_stack_answers_this_machine_only(name: str) -> None:
     assert compose()["services"][name].get("network_mode") != "host"
 
 
+def test_each_service_of_the_stack_reaches_only_whom_it_works_with() -> None:
+    stack = compose()
+    reached = {name: set(service.get("networks", [])) for name, service in stack["services"].items()}
+    neighbours = {
+        name: {other for other in reached if other != name and networks & reached[other]}
+        for name, networks in reached.items()
+    }
+    assert neighbours["churn-service"] == {"prometheus"}
+    assert neighbours["report"] == {"pushgateway"}
+    assert neighbours["model"] == set()
+    assert set(stack["networks"]) == set().union(*reached.values())
+
+
 @pytest.mark.parametrize("name", compose()["services"])
 def test_every_image_of_the_stack_is_named_exactly_or_has_to_be_given(name: str) -> None:
     image = compose()["services"][name]["image"]
-    assert image.startswith("${") or re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+", image)
+    assert re.fullmatch(r"\$\{[A-Z_]*IMAGE(:\?[^}]+|:-churn-report|:-[a-z/]+:v?\d+\.\d+\.\d+)\}", image)
 
 
 def test_there_is_no_password_in_the_stack() -> None:

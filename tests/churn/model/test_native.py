@@ -40,7 +40,7 @@ def test_a_library_with_one_byte_changed_is_not_loaded(folder) -> None:
 
 
 def test_a_missing_library_says_how_to_make_it(tmp_path) -> None:
-    with pytest.raises(NativeUnavailableError, match=r"python -m churn\.native\.build"):
+    with pytest.raises(NativeUnavailableError, match=r"python -m churn\.model\.native\.build"):
         native.load(tmp_path)
 
 
