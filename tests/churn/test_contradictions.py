@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-from churn.activity.features import DAY_MS, PAGES, features
 from churn.contract import NULLABLE, NUMERIC, example_customer
 from churn.contradictions import AT_MOST, NEEDED, NULL_WITHOUT, RECENT, RULES, Rule, broken, contradictions
-from tests.support.logs import event, event_table
 
 
 def row(**changes: float | None) -> np.ndarray:
@@ -61,24 +59,3 @@ def test_the_message_states_both_values_and_the_rule() -> None:
 
 def test_rules_are_named_once() -> None:
     assert len({rule.text for rule in RULES}) == len(RULES)
-
-
-def test_no_features_of_any_events_contradict_each_other() -> None:
-    generator = np.random.default_rng(5)
-    as_of = 60 * DAY_MS
-    pages = ["Home", *PAGES.values()]
-    rows = []
-    for customer in range(300):
-        count = int(generator.integers(1, 12))
-        ages = generator.choice([0, 1, 7 * DAY_MS, 14 * DAY_MS, 28 * DAY_MS], count)  # at the windows' edges, too
-        ages = np.where(generator.random(count) < 0.5, ages, generator.integers(0, 30 * DAY_MS, count))
-        for age, page, session in zip(
-            ages, generator.choice(pages, count), generator.integers(1, 4, count), strict=True
-        ):
-            artist = None if generator.random() < 0.1 else str(generator.integers(3))
-            length = None if generator.random() < 0.1 else int(generator.integers(1, 500_000))
-            song = {"artist": artist, "length_ms": length} if page == "NextSong" else {}
-            rows.append(event(str(customer), as_of - 1 - int(age), str(page), session_id=int(session), **song))
-    table = features(event_table(rows), as_of).to_pandas()
-    assert len(table) > 250
-    assert list(contradictions(table[list(NUMERIC)].to_numpy(dtype=np.float64))) == []
