@@ -1,14 +1,31 @@
-"""The error tree: one class per thing a user can put right."""
+"""All errors of the product, as one tree; each composes its message from the facts.
+
+    ProductError
+    ├── ChurnError                something a user can put right: commands print it
+    │   ├── SettingError, …       the settings, the log, the model, the report, the tools
+    ├── RefusalError              a request that HTTP refuses: no command prints it
+    └── NativeUnavailableError    the slower way is taken instead
+
+`tests/churn/test_errors.py` holds that no error is defined elsewhere.
+"""
 
 from collections.abc import Sequence
 
 
-class ChurnError(Exception):
+class ProductError(Exception):
+    """The root of the tree; raised as one of its branches only."""
+
+
+class ChurnError(ProductError):
     """Something a user can put right; commands print the message and exit with 1."""
 
 
-class EventLogError(ChurnError):
-    """The activity log cannot be read, or is not such a log."""
+class RefusalError(ProductError):
+    """A request that is refused over HTTP; `serving.refusals.RequestError` says with which status and body."""
+
+
+class NativeUnavailableError(ProductError):
+    """The kernel cannot be used here; NumPy computes the same, more slowly."""
 
 
 class SettingError(ChurnError):
@@ -18,8 +35,45 @@ class SettingError(ChurnError):
         super().__init__(f"{name}={found!r}: expected {expected}")
 
 
+class EventLogError(ChurnError):
+    """The activity log cannot be read, or is not such a log."""
+
+
 class NotEnoughDataError(ChurnError):
     """The log is too short, or has too few customers or churners, for what was asked."""
+
+
+class TruthError(ChurnError):
+    """The file of true probabilities does not fit the log."""
+
+
+class PrecisionTargetError(ChurnError):
+    """No threshold can be promised to reach the precision asked for.
+
+    `best` is the threshold with the highest precision that can be promised; None where
+    too few customers are known to promise anything.
+    """
+
+    def __init__(self, message: str, best: float | None) -> None:
+        super().__init__(message)
+        self.best = best
+
+
+class AutoGluonMissingError(ChurnError):
+    """AutoGluon is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__("AutoGluon is not installed; install the dependency group `select`")
+
+
+class TrackingError(ChurnError):
+    """The place that runs are tracked in does not answer, or refuses; `place` holds no password."""
+
+    def __init__(self, place: str, found: str) -> None:
+        super().__init__(
+            f"MLflow at {place}: {found}; set MLFLOW_TRACKING_URI to one that answers, "
+            "or train without tracking: MLFLOW=off"
+        )
 
 
 class ModelStoreError(ChurnError):
@@ -38,6 +92,26 @@ class ContractMismatchError(ChurnError):
             f"{model}: made for contract {found}, this code has {expected} "
             f"(missing {sorted(missing)}, unexpected {sorted(unexpected)}); retrain or pin an older version"
         )
+
+
+class KernelBuildError(ChurnError):
+    """The kernel cannot be built, or is not the reviewed one."""
+
+
+class BentoBuildError(ChurnError):
+    """The bento was not built."""
+
+
+class EngineError(ChurnError):
+    """No container engine, or it failed."""
+
+
+class ImageError(ChurnError):
+    """The image was not built, or cannot be started."""
+
+
+class DemoError(ChurnError):
+    """A step of the demo failed."""
 
 
 class ServerNotStartedError(ChurnError):

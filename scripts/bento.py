@@ -9,15 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from churn.command import run, say, show
-from churn.errors import ChurnError
+from churn.errors import BentoBuildError
 from churn.model.champion import champion_path, read_champion
 
 ROOT: Final = Path(__file__).parent.parent
 SOURCES: Final = ("bentofile.yaml", "service.py", "churn", "serving", "requirements", "deploy/image")
-
-
-class BuildError(ChurnError):
-    """The bento was not built."""
 
 
 def build() -> str:
@@ -58,7 +54,7 @@ def _bentoml_build(folder: Path) -> str:
     )
     tag = built.stdout.strip().splitlines()[-1].removeprefix("__tag__:") if built.stdout.strip() else ""
     if built.returncode or ":" not in tag:
-        raise BuildError(f"`bentoml build` failed with status {built.returncode}:\n{built.stderr.strip()[-2000:]}")
+        raise BentoBuildError(f"`bentoml build` failed with status {built.returncode}:\n{built.stderr.strip()[-2000:]}")
     return tag
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 import httpx
 
 from churn.command import run, say, show
-from churn.errors import ChurnError
+from churn.errors import DemoError
 from churn.model.champion import Champion, champion_path, read_champion
 from churn.model.store import stored_model
 from churn.moments import iso, week_of
@@ -34,10 +34,6 @@ MOST_AT_RISK: Final = 3
 REPORT_WITHOUT_ALARM, REPORT_WITH_ALARM = 0, 2
 QUICK: Final = ("--search", "off", "--no-gender-cost", "--no-tracking")
 """A forest of the usual size instead of a search for the smallest; `make train` does all of it."""
-
-
-class DemoError(ChurnError):
-    """A step of the demo failed."""
 
 
 def main() -> None:

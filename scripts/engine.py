@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from churn.errors import ChurnError
+from churn.errors import EngineError
 
 Name = Literal["docker", "podman", "buildah"]
 
@@ -17,10 +17,6 @@ ASKED: Final[dict[Name, tuple[str, ...]]] = {
     "buildah": ("info", "--format", "{{.host.kernel}}"),
 }
 """What only a working engine answers, in the order in which they are tried."""
-
-
-class EngineError(ChurnError):
-    """No container engine, or it failed."""
 
 
 @dataclass(frozen=True)

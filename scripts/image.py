@@ -16,7 +16,7 @@ from typing import Final
 from churn.code_version import code_version
 from churn.command import run, say, show
 from churn.contract import CONTRACT_VERSION, example_customer
-from churn.errors import ChurnError
+from churn.errors import ImageError
 from churn.files import replace_file
 from churn.model.champion import Champion, champion_path, read_champion
 from churn.settings import CHAMPION, LOG_DIR
@@ -37,10 +37,6 @@ HARDENED: Final = (
 
 KEYS: Final = "/run/churn-api-keys"
 """Where the container finds the file of API keys."""
-
-
-class ImageError(ChurnError):
-    """The image was not built, or cannot be started."""
 
 
 def labels(champion: Champion) -> dict[str, str]:

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from churn.errors import ChurnError
+from churn.errors import RefusalError
 from serving.api import ErrorResponse, Problem
 
 
 @dataclass
-class RequestError(ChurnError):
+class RequestError(RefusalError):
     """A request that is refused over HTTP.
 
     `allow` names the right method of a 405; `close` ends the connection.

@@ -12,7 +12,7 @@ from typing import Final
 import pandas as pd
 
 from churn.command import run, say, show
-from churn.errors import ChurnError, SettingError
+from churn.errors import AutoGluonMissingError, SettingError
 from churn.files import whole_folder
 from churn.quality.measures import LABEL
 from training.forest.fit import ForestSettings, fit
@@ -44,13 +44,6 @@ NOTES: Final = (
         "times are of this machine and this run."
     ),
 )
-
-
-class AutoGluonMissingError(ChurnError):
-    """AutoGluon is not installed."""
-
-    def __init__(self) -> None:
-        super().__init__("AutoGluon is not installed; install the dependency group `select`")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churn.contract import FEATURES, LOOKBACK_DAYS, NAMES, Feature
-from churn.errors import ArtifactError
+from churn.errors import ArtifactError, NativeUnavailableError
 from churn.model import native
 from churn.model.artifact import Column, Forest
 from churn.model.treeshap import Floats, Matrix, TreeShap, base_value, paths
@@ -66,7 +66,7 @@ class Explainer:
         try:
             self._explain, self.engine_note = _native(forest, len(columns), libraries, reference)
             self.engine = "native"
-        except native.NativeUnavailableError as error:
+        except NativeUnavailableError as error:
             self._explain, self.engine, self.engine_note = reference, "numpy", str(error)
         feature = np.array([NAMES.index(column.feature) for column in columns])
         self._by_feature = np.argsort(feature, kind="stable")
@@ -113,7 +113,7 @@ def _native(forest: Forest, columns: int, libraries: Path, reference: TreeShap) 
     probe = np.repeat(np.array([[-1], [1]], dtype=np.float32), columns, axis=1)
     gap = float(np.abs(kernel(probe) - reference(probe)).max())
     if not gap <= _AGREEMENT:
-        raise native.NativeUnavailableError(f"{library.path.name} differs from NumPy by {gap:.2g} on this machine")
+        raise NativeUnavailableError(f"{library.path.name} differs from NumPy by {gap:.2g} on this machine")
     return kernel, f"{library.path.name}, verified"
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from churn.errors import EngineError
 from scripts import engine
 
 PRODUCT_BASE: Final = "python:3.11-slim"
@@ -56,7 +57,7 @@ def surroundings(folder: Path) -> Surroundings:
     """The engine of this machine as it is, when it has the base image or can pull it; else podman with a local base."""
     try:
         found = engine.find(os.environ.get("ENGINE"))
-    except engine.EngineError:
+    except EngineError:
         _install()
         found = engine.find("podman")
     if found.runs_containers and _has_product_base(found):

@@ -8,12 +8,13 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from churn.contract import CONTRACT_VERSION
+from churn.errors import EngineError, ImageError
 from churn.model.champion import Champion
 from deploy.image.health import key
 from deploy.image.start import log_folder, outlives_the_container
 from scripts import image_inventory
-from scripts.engine import Engine, EngineError, find
-from scripts.image import ImageError, check_keys, check_startable, container, labels
+from scripts.engine import Engine, find
+from scripts.image import check_keys, check_startable, container, labels
 from scripts.sbom import bill_of_materials
 
 ROOT = Path(__file__).parent.parent.parent

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from churn.errors import NotEnoughDataError
+from churn.errors import NotEnoughDataError, PrecisionTargetError
 from churn.model.scoring import calibrated
 from churn.moments import iso
 from churn.quality.figure import Figure
 from churn.quality.intervals import RESAMPLES, cluster_weights, decision_intervals, distance_interval, percentile
 from churn.quality.measures import LABEL, METRICS, TOP_SHARES, Judged, calibration_gaps
 from training.forest.fit import Scored, calibrate
-from training.forest.policy import PolicySettings, PrecisionTargetError, choose
+from training.forest.policy import PolicySettings, choose
 
 FEW_CHURNERS: Final = 30
 FEW_CUSTOMERS: Final = 100

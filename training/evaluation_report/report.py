@@ -13,7 +13,7 @@ from ibis import Table
 
 from churn.activity.features import DAY_MS
 from churn.activity.typed import load_events
-from churn.errors import ChurnError, SettingError
+from churn.errors import SettingError, TruthError
 from churn.files import replace_file
 from churn.quality.intervals import percentile
 from churn.quality.measures import LABEL
@@ -48,10 +48,6 @@ STYLE: Final = (
     "table{border-collapse:collapse;margin:1rem 0}th,td{padding:.3rem .8rem;border-bottom:1px solid #ccc;"
     "text-align:left;font-variant-numeric:tabular-nums}.note{color:#8a3b00}"
 )
-
-
-class TruthError(ChurnError):
-    """The file of true probabilities does not fit the log."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from churn.errors import ChurnError, SettingError
+from churn.errors import PrecisionTargetError, SettingError
 from churn.quality.intervals import effective_size, wilson
 from churn.quality.measures import LABEL
 
@@ -21,18 +21,6 @@ MINIMUM_FLAGGED: Final = 30
 """Customers a promise of precision rests on, at least."""
 
 Vector = NDArray[np.float64]
-
-
-class PrecisionTargetError(ChurnError):
-    """No threshold can be promised to reach the precision asked for.
-
-    `best` is the threshold with the highest precision that can be promised; None where
-    too few customers are known to promise anything.
-    """
-
-    def __init__(self, message: str, best: float | None) -> None:
-        super().__init__(message)
-        self.best = best
 
 
 @dataclass(frozen=True)

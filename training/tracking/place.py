@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from churn.errors import ChurnError
+from churn.errors import TrackingError
 from churn.settings import Setting, text
 
 TRACKING_URI: Final = Setting("MLFLOW_TRACKING_URI", "", "Server or database that keeps the runs.")
@@ -22,16 +22,6 @@ ANSWER_SECONDS: Final = 5.0
 """How long a server may take to answer before training is refused."""
 
 _PORTS: Final = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
-
-
-class TrackingError(ChurnError):
-    """The place that runs are tracked in does not answer, or refuses."""
-
-    def __init__(self, uri: str, found: str) -> None:
-        super().__init__(
-            f"MLflow at {without_password(uri)}: {found}; set MLFLOW_TRACKING_URI to one that answers, "
-            "or train without tracking: MLFLOW=off"
-        )
 
 
 def tracking_uri(data: Path) -> str:
@@ -62,9 +52,9 @@ def _check_server(uri: str) -> None:
             return
     except urllib.error.HTTPError as error:
         if error.code >= 500:
-            raise TrackingError(uri, f"answers with status {error.code}") from error
+            raise TrackingError(without_password(uri), f"answers with status {error.code}") from error
     except (OSError, ValueError) as error:
-        raise TrackingError(uri, f"does not answer ({getattr(error, 'reason', error)})") from error
+        raise TrackingError(without_password(uri), f"does not answer ({getattr(error, 'reason', error)})") from error
 
 
 def _check_port(uri: str, usual: int) -> None:
@@ -72,7 +62,7 @@ def _check_port(uri: str, usual: int) -> None:
         parts = urlsplit(uri)
         socket.create_connection((parts.hostname or "localhost", parts.port or usual), ANSWER_SECONDS).close()
     except (OSError, ValueError) as error:
-        raise TrackingError(uri, f"does not answer ({error})") from error
+        raise TrackingError(without_password(uri), f"does not answer ({error})") from error
 
 
 def _check_database(uri: str) -> None:
@@ -85,7 +75,7 @@ def _check_database(uri: str) -> None:
         sa.inspect(engine).get_table_names()
         engine.dispose()
     except (sa.exc.SQLAlchemyError, OSError, ImportError) as error:
-        raise TrackingError(uri, f"cannot be opened ({_first_line(error, uri)})") from error
+        raise TrackingError(without_password(uri), f"cannot be opened ({_first_line(error, uri)})") from error
 
 
 @contextmanager
@@ -97,7 +87,7 @@ def refusals(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise TrackingError(uri, _first_line(error, uri)) from error
+        raise TrackingError(without_password(uri), _first_line(error, uri)) from error
 
 
 def _first_line(error: BaseException, uri: str) -> str:

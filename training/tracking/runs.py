@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from churn.code_version import code_version
+from churn.errors import TrackingError
 from churn.model.champion import Champion
 from churn.quality.figure import Figure
 from churn.settings import Setting, text
 from training.model.store import Decision
-from training.tracking.place import TRACKING_URI, TrackingError, check_answers, refusals, tracking_uri, without_password
+from training.tracking.place import TRACKING_URI, check_answers, refusals, tracking_uri, without_password
 
 FILES: Final = "mlflow-files"
 EXPERIMENT: Final = Setting("MLFLOW_EXPERIMENT_NAME", "churn", "Name of the experiment that the runs belong to.")

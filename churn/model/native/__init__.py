@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from churn.errors import NativeUnavailableError
 from churn.model.treeshap import Floats, Matrix, Paths, Trees, paths, quadrature
 
 FOLDER: Final = Path(__file__).parent
@@ -39,10 +40,6 @@ _NODE: Final = np.dtype(
 
 _ROWS: Final = 8
 """`ROWS` of treeshap.c."""
-
-
-class NativeUnavailableError(Exception):
-    """The kernel cannot be used here; NumPy computes the same, more slowly."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from churn.command import run, say
-from churn.errors import ChurnError
+from churn.errors import KernelBuildError
 from churn.files import replace_file
 from churn.model.native import FOLDER, LIBRARIES, expected_sha256
 
@@ -32,16 +32,12 @@ FLAGS: Final = ("-O3", "-g0", "-s", "-ffp-contract=off", "-fno-builtin", "-nostd
 STRICT: Final = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden")
 
 
-class BuildError(ChurnError):
-    """The kernel cannot be built, or is not the reviewed one."""
-
-
 def compiler() -> str:
     """Name and version of the compiler."""
     try:
         return f"ziglang {version('ziglang')}"
     except PackageNotFoundError as error:
-        raise BuildError(
+        raise KernelBuildError(
             "the package `ziglang` is not installed; the group `native` of pyproject.toml has it"
         ) from error
 
@@ -69,20 +65,20 @@ def _compile(arguments: list[str], found: str) -> None:
             check=False,
         )
     if done.returncode:
-        raise BuildError(f"{found} could not compile {SOURCE.name}: {done.stderr.strip()}")
+        raise KernelBuildError(f"{found} could not compile {SOURCE.name}: {done.stderr.strip()}")
 
 
 def check(built: dict[str, str]) -> None:
     """The libraries are the reviewed ones.
 
     Raises:
-        BuildError: source or compiler changed and `libraries.json` did not.
+        KernelBuildError: source or compiler changed and `libraries.json` did not.
     """
     expected = expected_sha256()
     other = sorted(name for name in built.keys() | expected.keys() if built.get(name) != expected.get(name))
     if other:
         reviewed = json.loads(LIBRARIES.read_text())["compiler"]
-        raise BuildError(
+        raise KernelBuildError(
             f"{', '.join(other)}: not the reviewed bytes (built by {compiler()}, reviewed with {reviewed}); "
             "install the reviewed compiler, or after a change of treeshap.c "
             "run `python -m churn.model.native.build --update`"

@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
+from churn.errors import KernelBuildError, NativeUnavailableError
 from churn.model import native
-from churn.model.native import NativeUnavailableError, expected_sha256, library_name
-from churn.model.native.build import TARGETS, BuildError, build, check
+from churn.model.native import expected_sha256, library_name
+from churn.model.native.build import TARGETS, build, check
 from tests.support import kernel
 
 
@@ -26,7 +27,7 @@ def test_the_pinned_compiler_gives_the_reviewed_bytes(tmp_path) -> None:
 
 def test_a_build_that_is_not_the_reviewed_one_is_refused() -> None:
     other = expected_sha256() | {library_name(): "0" * 64}
-    with pytest.raises(BuildError, match=f"{library_name()}: not the reviewed bytes"):
+    with pytest.raises(KernelBuildError, match=f"{library_name()}: not the reviewed bytes"):
         check(other)
 
 

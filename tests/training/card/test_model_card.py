@@ -12,6 +12,7 @@ import pytest
 
 from churn.code_version import CodeVersion
 from churn.contract import CONTRACT_VERSION
+from churn.errors import TrackingError
 from churn.model.champion import Champion, read_champion
 from churn.quality.figure import Figure
 from churn.quality.measures import LABEL
@@ -20,7 +21,7 @@ from training import train as training
 from training.card.model_card import HTML, MARKDOWN, PLOTS, Card, card, figure_text, number_text, plain, write_card
 from training.evaluation.feature_cost import FeatureCost
 from training.table.folder import TRAINING, DataFolder
-from training.tracking.place import TrackingError, tracking_uri
+from training.tracking.place import tracking_uri
 from training.train import Trained
 
 MODEL = Champion("churn:abc", "f" * 64)

@@ -13,11 +13,10 @@ from sklearn.metrics import roc_auc_score
 
 from churn.activity.reading import read_events
 from churn.activity.typed import write_events
-from churn.errors import SettingError
+from churn.errors import SettingError, TruthError
 from training.evaluation_report.report import (
     Ours,
     Section,
-    TruthError,
     against_section,
     markdown,
     page,

@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn.errors import SettingError
+from churn.errors import PrecisionTargetError, SettingError
 from churn.quality.intervals import share_interval
 from training.forest.policy import (
     PolicySettings,
-    PrecisionTargetError,
     check,
     choose,
     cost_threshold,

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.errors import NotEnoughDataError, SettingError
+from churn.errors import NotEnoughDataError, PrecisionTargetError, SettingError
 from churn.model.artifact import MODEL_NAME, sha256
 from churn.model.champion import Champion, read_champion, write_champion
 from churn.model.scoring import calibrated
 from tests.support import synthetic
 from training.forest.fit import ForestSettings
-from training.forest.policy import PolicySettings, PrecisionTargetError
+from training.forest.policy import PolicySettings
 from training.forest.search import SearchSettings
 from training.table.folder import DataFolder
 from training.table.split import split

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from churn.contract import CATEGORICAL, NAMES
-from churn.errors import SettingError
+from churn.errors import AutoGluonMissingError, SettingError
 from tests.support import synthetic
 from training import select
 from training.forest.fit import ForestSettings, held_out_scores
-from training.select import AutoGluonMissingError, SelectionSettings
+from training.select import SelectionSettings
 from training.selection import automl
 from training.selection.automl import automl_scores
 from training.selection.leaderboard import FOREST, Leaderboard, Timing, leaderboard

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from churn.errors import TrackingError
 from churn.model.champion import Champion
 from training.model.store import Decision
 from training.tracking import runs as tracking
-from training.tracking.place import TrackingError, check_answers, tracking_uri, without_password
+from training.tracking.place import check_answers, tracking_uri, without_password
 from training.tracking.runs import (
     RUN_LABEL,
     MlflowRun,
