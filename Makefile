@@ -14,14 +14,11 @@ DATA ?= data
 REPORTS ?= reports
 PORT ?= 3000
 HOST ?= 127.0.0.1
-LABEL ?= either
-HORIZON_DAYS ?= 30
-SEED ?= 7
 CUSTOMERS ?= 1000
 DAYS ?= 150
 WORLD ?= baseline
-FORMAT ?= table
-TIME_LIMIT ?= 120
+FORMAT := table
+SEED := 7
 MLFLOW_PORT ?= 5000
 MONITOR_PORT ?= 8000
 REPETITIONS ?= 2000
@@ -36,9 +33,18 @@ export CHURN_LOG_DIR ?= $(DATA)/predictions
 ifdef EVENTS
 export EVENTS
 endif
-ifdef PROMOTE
-export PROMOTE
+
+# Settings of training: `make train SEED=5` sets CHURN_SEED for the command, whose defaults count without it. By these
+# names they come from the command line of make only; what the environment has by such a name, the command refuses.
+TRAINING := LABEL HORIZON_DAYS SEED SEARCH TREES DEPTH LEAF WITHOUT POLICY TARGET_PRECISION FALLBACK_POLICY OFFER_COST \
+  KEPT_VALUE SUCCESS_RATE TOP_SHARE PROMOTE MLFLOW TIME_LIMIT PROTOCOL SPLITS
+define with_prefix
+ifeq ($(origin $(1)),command line)
+export CHURN_$(1) := $$($(1))
+unexport $(1)
 endif
+endef
+$(foreach name,$(TRAINING),$(eval $(call with_prefix,$(name))))
 
 # A group is installed once for each state of its lock; what the larger one holds is not installed again.
 DEV := $(VENV)/.dev
@@ -108,15 +114,15 @@ simulate: $(DEMO) ## write a simulated activity log (CUSTOMERS, DAYS, SEED, WORL
 
 .PHONY: featurize
 featurize: $(DEMO) ## the log to the training table and the newest features (EVENTS, LABEL, HORIZON_DAYS, FORMAT=requests)
-	$(RUN) -m training.featurize --data $(DATA) --label $(LABEL) --horizon-days $(HORIZON_DAYS) --format $(FORMAT)
+	$(RUN) -m training.featurize --data $(DATA) --format $(FORMAT)
 
 .PHONY: train
 train: $(DEV) featurize ## train, evaluate and store the forest (SEED; PROMOTE=1 makes it the champion)
-	$(RUN) -m training.train --data $(DATA) --seed $(SEED) --card $(REPORTS)/model_card
+	$(RUN) -m training.train --data $(DATA) --card $(REPORTS)/model_card
 
 .PHONY: find_best_model
 find_best_model: $(DEV) featurize ## compare model families with AutoGluon (TIME_LIMIT in seconds)
-	$(RUN) -m training.select --data $(DATA) --report $(REPORTS)/selection --time-limit $(TIME_LIMIT) --seed $(SEED)
+	$(RUN) -m training.select --data $(DATA) --report $(REPORTS)/selection
 
 .PHONY: all
 all: featurize find_best_model train ## featurize, compare model families, train

@@ -35,6 +35,13 @@ class SettingError(ChurnError):
         super().__init__(f"{name}={found!r}: expected {expected}")
 
 
+class RenamedSettingError(SettingError):
+    """A setting is in the environment by the name it had before; its value counts for nothing."""
+
+    def __init__(self, old: str, new: str) -> None:
+        ChurnError.__init__(self, f"{old} is set in the environment; this setting is {new} now: rename it, or unset it")
+
+
 class EventLogError(ChurnError):
     """The activity log cannot be read, or is not such a log."""
 
@@ -72,7 +79,7 @@ class TrackingError(ChurnError):
     def __init__(self, place: str, found: str) -> None:
         super().__init__(
             f"MLflow at {place}: {found}; set MLFLOW_TRACKING_URI to one that answers, "
-            "or train without tracking: MLFLOW=off"
+            "or train without tracking: CHURN_MLFLOW=off"
         )
 
 

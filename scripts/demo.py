@@ -39,15 +39,7 @@ QUICK: Final = ("--search", "off", "--no-gender-cost", "--no-tracking")
 def main() -> None:
     started = time.monotonic()
     step(1, "reading the log, computing features and labels")
-    command(
-        "training.featurize",
-        "--data",
-        str(DATA),
-        "--format",
-        "requests",
-        *_given("LABEL", "--label"),
-        *_given("HORIZON_DAYS", "--horizon-days"),
-    )
+    command("training.featurize", "--data", str(DATA), "--format", "requests")
     step(2, "training the forest, evaluating it on held-out customers, saving it to the model store")
     command("training.train", "--data", str(DATA), "--promote", "--card", str(REPORTS / "model_card"), *QUICK)
     champion = read_champion(champion_path())
@@ -85,11 +77,6 @@ def command(module: str, *arguments: str, allowed: tuple[int, ...] = (0,)) -> in
     if status not in allowed:
         raise DemoError(f"`python -m {module}` ended with status {status}; its message is above")
     return status
-
-
-def _given(variable: str, flag: str) -> list[str]:
-    value = os.environ.get(variable)
-    return [flag, value] if value else []
 
 
 def served(bento: str) -> AbstractContextManager[ServerProcess]:

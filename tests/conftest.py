@@ -15,6 +15,7 @@ from churn.model.store import champion_model, save
 from churn.moments import iso
 from tests.support import synthetic
 from training.forest.fit import ForestSettings
+from training.options import SETTINGS as STRAY_NAMES
 from training.train import Trained, TrainingSettings, train
 
 # Before anything imports BentoML, which reads it once: no test touches the user's store.
@@ -22,6 +23,8 @@ from training.train import Trained, TrainingSettings, train
 _HOME = tempfile.TemporaryDirectory(prefix="churn-tests-")
 os.environ["BENTOML_HOME"] = str(Path(_HOME.name, "bentoml"))
 Path(os.environ["BENTOML_HOME"]).mkdir()
+for _name in STRAY_NAMES:
+    os.environ.pop(_name, None)  # the training commands refuse them
 
 SETTINGS = TrainingSettings("either", 30, folds=2, origins=1, forest=ForestSettings(trees=30, depth=5, leaf=10, jobs=1))
 

@@ -1,12 +1,12 @@
 """`make evaluate`: how good the model is, and with `PROTOCOL=whole-history` beside the published protocol."""
 
 import argparse
-import os
 from pathlib import Path
 
 from churn.command import run, say, show
 from training.evaluation_report.report import FOLDER, PROTOCOLS, markdown, report, write_report
 from training.evaluation_report.whole_history import SPLITS
+from training.options import add_option, parse
 from training.table.folder import DataFolder
 
 
@@ -24,12 +24,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder that `make featurize` wrote to")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write to")
-    parser.add_argument(
-        "--protocol", default=os.environ.get("PROTOCOL") or PROTOCOLS[0], help=f"one of {', '.join(PROTOCOLS)}"
-    )
-    parser.add_argument("--splits", type=int, default=os.environ.get("SPLITS") or SPLITS, help="random splits")
+    add_option(parser, "protocol", str, PROTOCOLS[0], f"one of {', '.join(PROTOCOLS)}")
+    add_option(parser, "splits", int, SPLITS, "random splits")
     parser.add_argument("--truth", type=Path, help="true probabilities, as the simulator wrote them")
-    return parser.parse_args()
+    return parse(parser)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from churn.contract import CONTRACT_VERSION
 from churn.errors import NotEnoughDataError, SettingError
 from churn.moments import iso
 from churn.quality.measures import LABEL
+from training.options import add_option, parse
 from training.simulate import SimulationSettings, simulate, write_log
 from training.table.bodies import bodies
 from training.table.dataset import fingerprint, newest_table, training_table
@@ -114,10 +115,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", default=os.environ.get("EVENTS"), help="log: file, folder or glob")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder to write to")
-    parser.add_argument("--label", default="either", help=f"definition of churn: {', '.join(KINDS)}")
-    parser.add_argument("--horizon-days", type=int, default=HORIZON_DAYS, help="how far the label looks")
+    add_option(parser, "label", str, "either", f"definition of churn: {', '.join(KINDS)}")
+    add_option(parser, "horizon-days", int, HORIZON_DAYS, "how far the label looks")
     parser.add_argument("--format", default="table", help=f"{', '.join(FORMATS)}: also write bodies ready to post")
-    return parser.parse_args()
+    return parse(parser)
 
 
 if __name__ == "__main__":

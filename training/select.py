@@ -1,7 +1,6 @@
 """`make find_best_model`: the forest beside AutoGluon's models, on the same held-out rows, within a time limit."""
 
 import argparse
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ from churn.errors import AutoGluonMissingError, SettingError
 from churn.files import whole_folder
 from churn.quality.measures import LABEL
 from training.forest.fit import ForestSettings, fit
+from training.options import add_option, parse
 from training.selection import leaderboard as boards
 from training.selection.automl import ModelScores, automl_scores, thousand_rows
 from training.selection.leaderboard import FOREST, Leaderboard, Timing
@@ -179,14 +179,13 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training.select", description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder that `make featurize` wrote to")
     parser.add_argument("--report", type=Path, default=Path("reports/selection"), help="folder to replace")
-    parser.add_argument("--time-limit", type=float, default=TIME_LIMIT, help="seconds for all fits together")
+    add_option(parser, "time-limit", float, TIME_LIMIT, "seconds for all fits together")
     parser.add_argument("--origins", type=int, default=ORIGINS, help="newest dates to test at")
-    parser.add_argument("--seed", type=int, default=usual.seed)
+    add_option(parser, "seed", int, usual.seed, "of every draw")
     for name in ("trees", "depth", "leaf"):
-        given = int(os.environ.get(name.upper()) or getattr(usual, name))
-        parser.add_argument(f"--{name}", type=int, default=given, help="of our forest, as in `make train`")
+        add_option(parser, name, int, getattr(usual, name), "of our forest, as in `make train`")
     parser.add_argument("--no-tracking", dest="tracking", action="store_false", help="log nothing to MLflow")
-    return parser.parse_args()
+    return parse(parser)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -26,12 +25,14 @@ from churn.model.store import save
 from churn.moments import iso
 from churn.quality.intervals import cluster_weights, percentile
 from churn.quality.measures import LABEL
+from churn.settings import Setting, switch
 from training.card.model_card import card, gender_cost, write_card
 from training.evaluation.evaluate import Evaluation, cross_fitted, evaluate
 from training.forest.fit import FittedForest, ForestSettings, Scored, calibrate, fit, scored
 from training.forest.policy import POLICIES, Choice, PolicySettings, check, choose, net_value
 from training.forest.search import Forests, SearchSettings, search_forests
 from training.model.store import Decision, promote
+from training.options import add_option, parse
 from training.table.dataset import fingerprint
 from training.table.folder import DataFolder, parquet_bytes
 from training.table.split import FOLDS, ORIGINS, Split, customer_folds, everything, split
@@ -40,6 +41,7 @@ from training.tracking.runs import labels_of, record_manifest, record_model, tra
 REFERENCE_ROWS: Final = 20_000
 HELD_OUT: Final = "held_out.parquet"
 EVALUATION: Final = "evaluation.json"
+PROMOTE: Final = Setting("CHURN_PROMOTE", "0", "1 makes the model the champion.")
 POLICY_NUMBERS: Final = ("target_precision", "offer_cost", "kept_value", "success_rate", "top_share")
 SEARCH_ON: Final = ("on", "1")
 SEARCH_OFF: Final = ("off", "0")
@@ -362,7 +364,7 @@ def _arguments() -> argparse.Namespace:
     default = ForestSettings()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder that `make featurize` wrote to")
-    parser.add_argument("--promote", action="store_true", default=os.environ.get("PROMOTE") == "1")
+    parser.add_argument("--promote", action="store_true", default=switch(PROMOTE), help="make it the champion")
     parser.add_argument("--card", type=Path, default=Path("reports/model_card"), help="folder of the model cards")
     parser.add_argument("--no-tracking", dest="tracking", action="store_false", help="log nothing to MLflow")
     parser.add_argument(
@@ -371,7 +373,6 @@ def _arguments() -> argparse.Namespace:
         default=True,
         help="fit the held-out forests without gender too, to say what leaving it out costs",
     )
-    # Each can also be set as a make or environment variable: --target-precision is TARGET_PRECISION.
     settings: tuple[tuple[str, type, Any, str], ...] = (
         ("seed", int, default.seed, "of every draw"),
         ("search", str, None, "on: search for the smallest good forest (the default); off: take the one given"),
@@ -388,9 +389,8 @@ def _arguments() -> argparse.Namespace:
         ("top-share", float, None, "share of the customers to flag, for the policy top_share"),
     )
     for name, kind, value, text in settings:
-        variable = name.replace("-", "_").upper()
-        parser.add_argument(f"--{name}", type=kind, default=os.environ.get(variable) or value, help=text)
-    return parser.parse_args()
+        add_option(parser, name, kind, value, text)
+    return parse(parser)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from training.model.store import Decision
 from training.tracking.place import TRACKING_URI, check_answers, refusals, tracking_uri, without_password
 
 FILES: Final = "mlflow-files"
+TRACKING: Final = Setting("CHURN_MLFLOW", "on", "off trains without tracking.")
 EXPERIMENT: Final = Setting("MLFLOW_EXPERIMENT_NAME", "churn", "Name of the experiment that the runs belong to.")
 RUN_LABEL: Final = "mlflow_run"
 """Label of the stored model that names its run."""
@@ -140,8 +141,8 @@ def tracked(kind: str, data: Path, wanted: bool, progress: Callable[[str], None]
 def _why_untracked(wanted: bool) -> str | None:
     if not wanted:
         return "--no-tracking"
-    if os.environ.get("MLFLOW", "").lower() in {"off", "0", "no", "false"}:
-        return "MLFLOW=off"
+    if text(TRACKING).lower() in {"off", "0", "no", "false"}:
+        return f"{TRACKING.name}=off"
     if find_spec("mlflow") is None:
         return "MLflow is not installed (dependency group `track`)"
     return None

@@ -225,7 +225,7 @@ def test_numbers_are_short() -> None:
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Trained, facts: dict[str, Any]) -> DataFolder:
     """A data folder as `make featurize` leaves it, a champion pointer of its own, a model that is fitted already."""
-    for name in ("MLFLOW", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "PROMOTE"):
+    for name in ("CHURN_MLFLOW", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "CHURN_PROMOTE"):
         monkeypatch.delenv(name, raising=False)
     folder = DataFolder(tmp_path / "data")
     folder.path.mkdir()

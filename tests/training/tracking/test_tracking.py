@@ -114,7 +114,11 @@ def test_a_run_left_by_an_error_is_marked_failed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("setting", "wanted", "reason"),
-    [({"MLFLOW": "off"}, True, "MLFLOW=off"), ({"MLFLOW": "OFF"}, True, "MLFLOW=off"), ({}, False, "--no-tracking")],
+    [
+        ({"CHURN_MLFLOW": "off"}, True, "CHURN_MLFLOW=off"),
+        ({"CHURN_MLFLOW": "OFF"}, True, "CHURN_MLFLOW=off"),
+        ({}, False, "--no-tracking"),
+    ],
 )
 def test_tracking_can_be_turned_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: dict[str, str], wanted: bool, reason: str
