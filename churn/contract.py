@@ -7,6 +7,7 @@ definition, the load test and the feature table of the documentation are all mad
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
@@ -47,9 +48,10 @@ class Feature:
     `description` explains it to a retention manager; `phrase` states a customer's value
     in a reason ("{value} thumbs down in the last 14 days"). `minimum` and `maximum` are
     inclusive. `categories` is the closed set of an enumerated category, None for an open
-    one. `ages` marks what differs by construction from one
-    date to another, and must not page. `actionable` marks
-    what the service can influence.
+    one. `ages_days` says how far, in days, the values of the same
+    customers may move by construction from one date to a later
+    one, and never further than the time between the dates.
+    `actionable` marks what the service can influence.
     """
 
     name: str
@@ -63,7 +65,7 @@ class Feature:
     categories: tuple[str, ...] | None = None
     measure: str = ""
     window: int | None = None
-    ages: bool = False
+    ages_days: float = 0
     actionable: bool = False
 
     @property
@@ -151,7 +153,7 @@ _PROFILE: Final = (
         maximum=36_500,
         nullable=True,
         measure="tenure",
-        ages=True,
+        ages_days=math.inf,
     ),
     Feature(
         "days_since_last_event",
@@ -161,7 +163,7 @@ _PROFILE: Final = (
         1.25,
         maximum=AT_RISK_DAYS,
         measure="recency",
-        ages=True,  # follows the day of the week: weekends are quiet, so Monday's values are not Friday's
+        ages_days=1,  # follows the day of the week: weekends are quiet, so Monday's values are not Friday's
     ),
 )
 

@@ -79,6 +79,15 @@ class ColumnSummary:
         """Rows with a value of the right type."""
         return int(self.counts.sum())
 
+    def quantiles(self, shares: FloatArray) -> FloatArray:
+        """The number below or at which each share of the valid rows lies, for shares within 0 and 1."""
+        found: FloatArray = self.numbers[np.searchsorted(np.cumsum(self.counts), shares * self.valid)]
+        return found
+
+    def moved(self, by: float) -> Self:
+        """The same column with every number larger by `by`."""
+        return replace(self, numbers=self.numbers + by)
+
     def rounded(self, step: float) -> Self:
         """The same column with numbers rounded to multiples of `step`; a category stays as it is."""
         if self.feature.is_category:

@@ -25,6 +25,8 @@ DEVIATIONS: Final = "reference standard deviations"
 VARIATION: Final = "share of rows that changed category"
 POINTS: Final = "difference of shares"
 
+_QUANTILES: Final = (np.arange(1_000) + 0.5) / 1_000
+
 FEWEST_VALUES: Final = 20
 """With fewer values than this on a side, the distribution of a column is not compared."""
 
@@ -41,6 +43,12 @@ class Gates:
     distance: float = 0.05
     variation: float = 0.03
     points: float = 0.02
+    ageing: float = 0.5
+    """Takes the place of `distance` for a feature that ages: beyond what time explains, customers of other ages also
+    come and go."""
+
+    def of_numbers(self, feature: Feature) -> float:
+        return self.ageing if feature.ages_days else self.distance
 
 
 @dataclass(frozen=True)
@@ -60,11 +68,36 @@ def compare(
     current: ColumnSummary | None,
     gates: Gates,
     drawing: Drawing,
+    elapsed_days: float = 0,
 ) -> list[TestResult]:
-    """Every test of one column; a summary is None where its sample has no such column."""
+    """Every test of one column; a summary is None where its sample has no such column.
+
+    The reference of a feature that ages is first moved as far as the `elapsed_days` between the samples explain.
+    """
     if reference is None or current is None:
         return [_absent(feature, reference, current)]
+    if feature.ages_days:
+        reference = reference.moved(explained_by_time(reference, current, min(feature.ages_days, elapsed_days)))
     return [*_distribution(feature, reference, current, gates, drawing), *_shares(reference, current, gates)]
+
+
+def explained_by_time(reference: ColumnSummary, current: ColumnSummary, most: float) -> float:
+    """The number of days, from 0 to `most`, by which the reference must be moved to lie closest to the current sample.
+
+    Closest in the Wasserstein distance, the mean gap between equal quantiles: the median gap makes it smallest.
+
+    >>> import pandas
+    >>> from churn.contract import BY_NAME
+    >>> from monitoring.drift.column_summary import summarise
+    >>> tenure = BY_NAME["tenure_days"]
+    >>> before, after = (summarise(pandas.Series(days), tenure) for days in ([10.0, 50.0, 90.0], [17.0, 57.0, 97.0]))
+    >>> explained_by_time(before, after, most=14), explained_by_time(before, after, most=5)
+    (7.0, 5.0)
+    """
+    if not reference.valid or not current.valid:
+        return 0.0
+    gaps = current.quantiles(_QUANTILES) - reference.quantiles(_QUANTILES)
+    return float(np.clip(np.median(gaps), 0, most))
 
 
 def _absent(feature: Feature, reference: ColumnSummary | None, current: ColumnSummary | None) -> TestResult:
@@ -110,7 +143,7 @@ def _numbers(
     def result(test: Test, outcome: two_sample.Outcome, change: _Change) -> TestResult:
         return TestResult(
             feature=reference.feature.name, test=test, statistic=outcome.statistic, p=outcome.p,
-            effect=effect, unit=DEVIATIONS, gate=gates.distance,
+            effect=effect, unit=DEVIATIONS, gate=gates.of_numbers(reference.feature),
             measure=change.measure, before=change.before, after=change.after,
         )  # fmt: skip
 

@@ -10,7 +10,8 @@ p-values of a report become one verdict whose error rate is known.
 * **Warning**: past the gate and beyond chance by Benjamini-Hochberg only, or a value that
   breaks the contract, however rare. In an unchanged world, pages and warnings together stay
   within the same rate.
-* A feature that ages (`Feature.ages`) is tested and shown, and alarms for nothing but its absence.
+* A feature that ages (`Feature.ages_days`) is compared with the reference as it would be at the time of the current
+  sample, against a wider gate; all else about it is tested like any other column.
 * Everything else, segments and the previous week, goes through `rank`, which never alarms.
 
 >>> import numpy, pandas
@@ -106,7 +107,7 @@ class DriftSettings:
         if self.drawing.draws < FEWEST_ROWS:
             raise SettingError("draws", self.drawing.draws, f"at least {FEWEST_ROWS} permutations")
         for gates in (self.gates, *self.feature_gates.values()):
-            if min(gates.distance, gates.variation, gates.points) < 0:
+            if min(gates.distance, gates.variation, gates.points, gates.ageing) < 0:
                 raise SettingError("gates", gates, "effects of at least 0")
 
     def gates_of(self, feature: str) -> Gates:
@@ -119,9 +120,11 @@ def decide(
     features: Sequence[Feature] = MONITORED,
     settings: DriftSettings | None = None,
     importance: Mapping[str, float] | None = None,
+    elapsed_days: float = 0,
 ) -> DriftDecision:
     """The verdict on `current`, the whole scored population, against the training `reference`.
 
+    `elapsed_days` lie between the two: what they explain in a feature that ages is no drift.
     `importance` maps a feature to its share in the model's decisions (mean absolute SHAP
     value, summing to 1): it orders the reasons and changes no verdict. The model's own
     outputs count 1. Raises SettingError for gates of a feature that is not tested.
@@ -129,10 +132,8 @@ def decide(
     settings = _checked(settings, features)
     if min(reference.rows, current.rows) < settings.minimum_rows:
         return _decision((), reference, current, len(features), settings).model_copy(update={"verdict": "too few"})
-    raw = _compared(reference, current, features, settings, importance or {})
-    aging = {feature.name for feature in features if feature.ages}
-    adjusted = _adjusted(raw, aging)
-    tests = tuple(sorted((_judged(test, aging, settings) for test in adjusted), key=_most_pressing_first))
+    adjusted = _adjusted(_compared(reference, current, features, settings, importance or {}, elapsed_days))
+    tests = tuple(sorted((_judged(test, settings) for test in adjusted), key=_most_pressing_first))
     return _decision(tests, reference, current, len(features), settings)
 
 
@@ -150,6 +151,7 @@ def _compared(
     features: Sequence[Feature],
     settings: DriftSettings,
     importance: Mapping[str, float],
+    elapsed_days: float = 0,
 ) -> list[TestResult]:
     outputs = {feature.name: 1.0 for feature in OUTPUTS}
     return [
@@ -161,13 +163,14 @@ def _compared(
             current.columns.get(feature.name),
             settings.gates_of(feature.name),
             settings.drawing,
+            elapsed_days,
         )
     ]
 
 
-def _adjusted(tests: Sequence[TestResult], aging: set[str]) -> list[TestResult]:
-    """The tests with their p-values corrected over the paging family: all but those of features that age."""
-    family = [i for i, test in enumerate(tests) if test.p is not None and test.feature not in aging]
+def _adjusted(tests: Sequence[TestResult]) -> list[TestResult]:
+    """The tests with their p-values corrected over the paging family."""
+    family = [i for i, test in enumerate(tests) if test.p is not None]
     p = [_p(tests[i]) for i in family]
     adjusted = list(tests)
     for i, strict, discovery in zip(family, holm(p).tolist(), _discovery(p), strict=True):
@@ -189,16 +192,14 @@ def _p(test: TestResult) -> float:
     return 1.0 if test.p is None else test.p
 
 
-def _judged(test: TestResult, aging: set[str], settings: DriftSettings) -> TestResult:
-    severity, grounds = _severity(test, test.feature in aging, settings.false_alarm_rate)
+def _judged(test: TestResult, settings: DriftSettings) -> TestResult:
+    severity, grounds = _severity(test, settings.false_alarm_rate)
     return _changed(test, severity=severity, drifted=severity != "none", grounds=grounds)
 
 
-def _severity(test: TestResult, ages: bool, rate: float) -> tuple[Severity, Grounds]:
+def _severity(test: TestResult, rate: float) -> tuple[Severity, Grounds]:
     if test.test == "absent":
-        return ("warning" if ages or test.before is None else "page"), "the column is missing"
-    if ages:
-        return "none", "the feature ages"
+        return ("warning" if test.before is None else "page"), "the column is missing"
     if test.effect >= test.gate and _at_most(test.adjusted_p, rate):
         return "page", "certain and large"
     if test.effect >= test.gate and _at_most(test.discovery_p, rate):

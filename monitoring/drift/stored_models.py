@@ -1,16 +1,20 @@
 """The models whose predictions are watched: from the BentoML store, verified, with their reference."""
 
 import io
+import math
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
 import pandas as pd
 
+from churn.activity.features import DAY_MS
 from churn.activity.labels import Definition
 from churn.errors import ModelStoreError
 from churn.model.artifact import StoredModel
 from churn.model.champion import champion_path, read_champion
 from churn.model.store import stored_model
+from churn.moments import epoch_ms
 from monitoring.drift.column_summary import Population, rounding_step, summarise_frame
 from monitoring.drift.decision import CHURN_PROBABILITY, MONITORED, WILL_CHURN
 
@@ -46,6 +50,14 @@ class Watched:
     def reference_as_of(self) -> str:
         """The moment the reference describes: the newest labelled snapshot of the training log."""
         return str(self.model.manifest.training.get("reference_as_of", "unknown"))
+
+    def days_since_reference(self, moment: int) -> float:
+        """Days from the reference to a moment (UTC epoch milliseconds), 0 before it; infinite where none is known."""
+        try:
+            reference = epoch_ms(datetime.fromisoformat(self.reference_as_of))
+        except ValueError:
+            return math.inf
+        return max(0.0, (moment - reference) / DAY_MS)
 
 
 def champion_tag() -> str | None:

@@ -55,7 +55,6 @@ def _why(test: TestResult, grounds: Grounds) -> str:
     chance, gate = f"adjusted p {_shown_p(test.adjusted_p)}", plain(test.gate)
     words: dict[Grounds, str] = {
         "the column is missing": "a column is missing",
-        "the feature ages": "grows with time by construction: shown, never an alarm",
         "certain and large": f"beyond chance ({chance}) and past the gate of {gate}",
         "likely and large": f"past the gate of {gate}, and likely no chance ({chance})",
         "the contract is broken": "the contract is broken, though for few rows",

@@ -33,7 +33,6 @@ Statistic = Literal[
 ]
 Grounds = Literal[
     "the column is missing",
-    "the feature ages",
     "certain and large",
     "likely and large",
     "the contract is broken",
@@ -67,7 +66,7 @@ class TestResult(Finding):
 
     `p` is None where nothing was tested (`absent`). `adjusted_p` accounts for the other
     tests of the report: Holm's for the paging family, Benjamini-Hochberg's for a ranking;
-    `discovery_p` is Benjamini-Hochberg's in both; None for a feature that ages. `effect` is
+    `discovery_p` is Benjamini-Hochberg's in both. `effect` is
     compared with `gate`, both in `unit`. `before` (reference) and `after` (current) are
     values of `measure`. `examples` are the most frequent unseen categories. `drifted`: beyond
     chance and beyond the gate. `grounds` say why a test has its severity, None in a ranking.

@@ -173,7 +173,13 @@ def _model_report(
 ) -> tuple[ModelReport, dict[str, bytes]]:
     say(f"{answered.model}: comparing with its reference of {model.population.rows:,} customers")
     current = week.population(answered.model, model.population)
-    decision = decide(model.rounded, current, settings=settings.drift, importance=model.model.manifest.importance)
+    decision = decide(
+        model.rounded,
+        current,
+        settings=settings.drift,
+        importance=model.model.manifest.importance,
+        elapsed_days=model.days_since_reference(answered.last_as_of),
+    )
     report = ModelReport(
         answered,
         decision,

@@ -15,7 +15,7 @@ from churn.contract import BY_NAME, Feature
 from churn.errors import SettingError
 from monitoring.drift import decision as drift
 from monitoring.drift.column_summary import Population, rounding_step, summarise_frame
-from monitoring.drift.comparison import Drawing, Gates
+from monitoring.drift.comparison import Drawing, Gates, explained_by_time
 from monitoring.drift.decision import (
     CHURN_PROBABILITY,
     FEWEST_ROWS,
@@ -170,16 +170,52 @@ def test_a_gate_of_one_feature_overrides_the_gates_of_all() -> None:
     assert decided(frame, settings=tolerant).verdict == "ok"
 
 
-def test_an_aging_feature_is_tested_and_shown_and_never_alarms() -> None:
+@pytest.mark.parametrize("elapsed", [7, 28, 182])
+def test_what_time_explains_in_a_feature_that_ages_is_no_drift(elapsed: float) -> None:
     frame = week()
-    frame["tenure_days"] += 300
-    frame.loc[:500, "tenure_days"] = np.nan
-    decision = decided(frame)
+    frame["tenure_days"] += elapsed
+    decision = decided(frame, elapsed_days=elapsed)
     tests = [test for test in decision.tests if test.feature == "tenure_days"]
-    assert decision.severity == "none"
-    assert {test.test for test in tests} >= {"wasserstein", "nulls"}
-    assert all(test.p is not None and test.adjusted_p is None for test in tests)
-    assert "grows with time" in reason(tests[0])
+    assert (decision.severity, {test.severity for test in tests}) == ("none", {"none"})
+    assert {test.test for test in tests} == {"kolmogorov-smirnov", "wasserstein", "spread"}
+    assert all(test.adjusted_p is not None for test in tests)
+
+
+@pytest.mark.parametrize(
+    ("change", "test"),
+    [
+        (lambda days: days * np.nan, "nulls"),
+        (lambda days: days.where(np.arange(len(days)) % 10 > 0), "nulls"),
+        (lambda days: days * 24, "wasserstein"),  # hours
+        (lambda days: days / 7, "wasserstein"),  # weeks
+        (lambda days: days * 86_400, "outside"),  # seconds
+        (lambda days: days + 120 * days.std(), "wasserstein"),
+        (lambda days: days * 0 + 3, "wasserstein"),
+        (lambda days: days.astype(str), "mistyped"),
+        (lambda days: days - 400, "outside"),
+    ],
+)
+def test_beyond_what_time_explains_a_feature_that_ages_pages(change: Any, test: str) -> None:
+    frame = week()
+    frame["tenure_days"] = change(frame["tenure_days"])
+    decision = decided(frame, elapsed_days=28)
+    assert decision.drifted_features == ("tenure_days",)
+    assert test in {found.test for found in decision.tests if found.severity == "page"}
+
+
+def test_a_missing_column_that_ages_pages_like_any_other() -> None:
+    decision = decided(week().drop(columns=["tenure_days"]), elapsed_days=28)
+    assert leading(decision, "tenure_days").severity == "page"
+
+
+def test_time_explains_no_more_than_has_passed_and_never_makes_younger() -> None:
+    reference = REFERENCE.columns["tenure_days"]
+    for moved, elapsed, explained in ((10, 28, 10), (100, 28, 28), (-50, 28, 0), (10, 0, 0)):
+        assert explained_by_time(reference, reference.moved(moved), elapsed) == pytest.approx(explained)
+
+
+def test_days_since_the_last_event_move_by_a_day_at_most() -> None:
+    assert [feature.name for feature in MONITORED if 0 < feature.ages_days <= 1] == ["days_since_last_event"]
 
 
 def test_too_few_rows_give_no_verdict() -> None:
@@ -208,10 +244,6 @@ def test_a_column_missing_from_the_reference_only_warns() -> None:
     decision = decide(reference, summarised(week()), FEATURES)
     assert (decision.verdict, decision.severity) == ("ok", "warning")
     assert sentence(decision) == "no drift in 9 features; 1 with a warning"
-
-
-def test_a_missing_column_that_ages_only_warns() -> None:
-    assert leading(decided(week().drop(columns="tenure_days")), "tenure_days").severity == "warning"
 
 
 def test_a_column_without_any_value_pages_by_its_nulls() -> None:
