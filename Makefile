@@ -208,5 +208,5 @@ docs: $(DEMO) ## write the pages of the documentation that are made from the cod
 
 .PHONY: clean
 clean: ## remove caches and built bentos' leftovers; keeps data, models, reports and the environment
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
