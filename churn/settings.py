@@ -12,6 +12,8 @@ from typing import Final, TypeVar
 from churn.errors import SettingError
 
 Environment = Mapping[str, str]
+ENVIRONMENT: Final[Environment] = os.environ
+"""That of this process, for what is told which one to read."""
 Choice = TypeVar("Choice", bound=str)
 
 LAST_PORT: Final = 65_535
@@ -34,13 +36,20 @@ CHAMPION: Final = Setting(
 LOG_DIR: Final = Setting("CHURN_LOG_DIR", "data/predictions", "Folder of the prediction log.")
 
 
-def given(setting: Setting, environment: Environment = os.environ) -> str:
+def given(setting: Setting, environment: Environment = ENVIRONMENT) -> str:
     """What the variable holds, without the default; empty when it is not set."""
     return environment.get(setting.name, "")
 
 
-def text(setting: Setting, environment: Environment = os.environ) -> str:
+def text(setting: Setting, environment: Environment = ENVIRONMENT) -> str:
     return given(setting, environment) or setting.default
+
+
+def set_for_libraries(values: Mapping[str, str], *, unless_set: bool = False) -> None:
+    """Set environment variables that libraries read when they are imported; with `unless_set` those that are empty."""
+    for name, value in values.items():
+        if not (unless_set and os.environ.get(name)):
+            os.environ[name] = value
 
 
 def changed_environment(changes: Mapping[str, str | None]) -> dict[str, str]:
@@ -49,13 +58,13 @@ def changed_environment(changes: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def path(setting: Setting, environment: Environment = os.environ) -> Path | None:
+def path(setting: Setting, environment: Environment = ENVIRONMENT) -> Path | None:
     """None when there is no value and no default."""
     found = text(setting, environment)
     return Path(found) if found else None
 
 
-def choice(setting: Setting, choices: tuple[Choice, ...], environment: Environment = os.environ) -> Choice:
+def choice(setting: Setting, choices: tuple[Choice, ...], environment: Environment = ENVIRONMENT) -> Choice:
     """One of `choices`.
 
     Raises:
@@ -68,7 +77,7 @@ def choice(setting: Setting, choices: tuple[Choice, ...], environment: Environme
     raise SettingError(setting.name, found, f"one of {', '.join(choices)}")
 
 
-def whole_number(setting: Setting, minimum: int, maximum: int, environment: Environment = os.environ) -> int:
+def whole_number(setting: Setting, minimum: int, maximum: int, environment: Environment = ENVIRONMENT) -> int:
     """A whole number from `minimum` to `maximum`; raises SettingError."""
     return parsed_whole_number(setting.name, text(setting, environment), minimum, maximum)
 
@@ -85,7 +94,7 @@ def parsed_whole_number(name: str, found: str, minimum: int, maximum: int) -> in
     return int(found)
 
 
-def switch(setting: Setting, environment: Environment = os.environ) -> bool:
+def switch(setting: Setting, environment: Environment = ENVIRONMENT) -> bool:
     """`1` is on and `0` is off; raises SettingError at anything else."""
     found = text(setting, environment)
     if found not in {"0", "1"}:

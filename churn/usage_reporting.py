@@ -4,9 +4,10 @@
 `bentoml serve` typed by hand, reports anything to a library's vendor.
 """
 
-import os
 import sys
 from typing import Final
+
+from churn.settings import set_for_libraries
 
 SWITCHES: Final = {
     "DO_NOT_TRACK": "1",  # Evidently, Prefect's client
@@ -27,7 +28,7 @@ _BENTOML: Final = "bentoml._internal.utils.analytics.usage_stats"
 
 def switch_off() -> None:
     """Set every switch, whatever the environment says."""
-    os.environ.update(SWITCHES)
+    set_for_libraries(SWITCHES)
     # `bentoml serve` has asked before our code is loaded, and remembers the answer.
     asked = sys.modules.get(_BENTOML)
     if asked is not None:

@@ -7,7 +7,6 @@ better by waiting. The channels are told once, after the last try.
 # mypy: disable-error-code="untyped-decorator"
 # Prefect's types do not fit mypy's strict mode.
 
-import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -18,6 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
+from churn.settings import ENVIRONMENT
 from monitoring.alerts.channel_settings import Channels
 from monitoring.report import Request, requested
 from monitoring.weekly.weekly_job import LAST, run_job
@@ -60,7 +60,7 @@ def weekly_report(week: str = LAST, options: Sequence[str] = ()) -> State:
         options: further options of `python -m monitoring.report`.
     """
     request = requested([*options, "--week", week], _scheduled())
-    result = run_job(lambda: make_report(request), request.reports, Channels.read(os.environ), request.settings.week)
+    result = run_job(lambda: make_report(request), request.reports, Channels.read(ENVIRONMENT), request.settings.week)
     for channel in result.failed:
         get_run_logger().warning("channel failed: %s", channel)
     content = result.content

@@ -92,3 +92,17 @@ def test_whoever_silences_a_rule_or_catches_everything_says_why(path: Path) -> N
         and ast.unparse(node.body[-1]) != "raise"
     }
     assert silent | (broad - set(said)) == set()
+
+
+def reads_the_environment(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and ast.unparse(node) in {"os.environ", "os.getenv", "os.putenv"}
+
+
+def is_command(path: Path) -> bool:
+    return any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree(path).body)
+
+
+def test_only_settings_and_commands_look_into_the_environment() -> None:
+    rooms = [path for path in PRODUCT if not is_command(path)]
+    told_by_bentoml = "serving/metrics_folder.py"  # a variable that BentoML sets in its workers, no setting of anybody
+    assert those_that(reads_the_environment, rooms) - {told_by_bentoml} == {"churn/settings.py", "service.py"}

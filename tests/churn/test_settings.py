@@ -1,5 +1,6 @@
 """Each kind of setting: its default, what it takes, and what it refuses by name."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,21 @@ def test_a_switch() -> None:
     assert [settings.switch(SYNC, {"CHURN_SYNC": given}) for given in ("", "0", "1")] == [False, False, True]
     with pytest.raises(SettingError, match="CHURN_SYNC='yes': expected 0 or 1"):
         settings.switch(SYNC, {"CHURN_SYNC": "yes"})
+
+
+def test_what_a_library_reads_is_set_or_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHURN_TEST_SET", "theirs")
+    monkeypatch.setenv("CHURN_TEST_EMPTY", "")
+    settings.set_for_libraries({"CHURN_TEST_SET": "ours", "CHURN_TEST_EMPTY": "ours"}, unless_set=True)
+    assert [os.environ[name] for name in ("CHURN_TEST_SET", "CHURN_TEST_EMPTY")] == ["theirs", "ours"]
+    settings.set_for_libraries({"CHURN_TEST_SET": "ours"})
+    assert os.environ["CHURN_TEST_SET"] == "ours"
+
+
+def test_another_process_gets_our_environment_with_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHURN_TEST_KEPT", "kept")
+    monkeypatch.setenv("CHURN_TEST_GONE", "gone")
+    changed = settings.changed_environment({"CHURN_TEST_GONE": None, "CHURN_TEST_NEW": "new"})
+    assert (changed["CHURN_TEST_KEPT"], changed["CHURN_TEST_NEW"]) == ("kept", "new")
+    assert "CHURN_TEST_GONE" not in changed
+    assert os.environ["CHURN_TEST_GONE"] == "gone"

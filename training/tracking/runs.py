@@ -6,7 +6,6 @@ MLflow takes seconds to import: nothing here imports it before a run is tracked.
 
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +18,7 @@ from churn.code_version import code_version
 from churn.errors import TrackingError
 from churn.model.champion import Champion
 from churn.quality.figure import Figure
-from churn.settings import Setting, text
+from churn.settings import Setting, set_for_libraries, text
 from training.model.store import Decision
 from training.tracking.place import TRACKING_URI, check_answers, refusals, tracking_uri, without_password
 
@@ -149,8 +148,7 @@ def _why_untracked(wanted: bool) -> str | None:
 
 
 def _start(kind: str, data: Path) -> MlflowRun:
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    set_for_libraries(_ENVIRONMENT, unless_set=True)
     uri = tracking_uri(data)
     check_answers(uri)
     from mlflow import MlflowClient  # noqa: PLC0415  # slow to import
