@@ -7,6 +7,7 @@ from itertools import chain
 import pytest
 import yaml
 
+from churn.activity.settings import SETTINGS
 from scripts import feature_table, module_map
 from tests.support.sources import ROOT, files
 
@@ -60,6 +61,12 @@ def test_targets_are_found_in_text_and_in_code() -> None:
 def test_links_between_pages_lead_somewhere(page) -> None:
     for target in re.findall(r"\]\(([^)#:]+)[^):]*\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_the_page_about_the_log_has_every_setting_of_reading_it(setting) -> None:
+    row = f"| `{setting.name}` | `{setting.default}` | {setting.meaning} |"
+    assert row in (ROOT / "docs" / "event-log.md").read_text()
 
 
 def test_the_changelog_begins_with_the_version() -> None:

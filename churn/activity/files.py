@@ -1,55 +1,34 @@
-"""The files of an activity log: which there are, and how each of them is written.
+"""How a file of the log is written: compression, escape of quotes, JSON lines or one array, names of the columns.
 
-A log is one file, a folder (Spark writes one file per partition, beside `_SUCCESS` and
-hidden `.crc` files) or a glob. A file is known by its name (`.json`, `.jsonl`, `.ndjson`,
-`.csv`, `.parquet`; text also with `.gz` or `.bz2` after it); its compression, its escape
-for quotes and whether JSON comes as lines or as one array are read from its content.
+The name promises a kind; all else is read from the content.
 """
 
-import bz2
-import csv
-import glob
-import gzip
 import json
-import re
-import shutil
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Final, Literal
+from typing import Final, Literal
 
+from churn.activity.columns import matched, of_folders, raw_column, spelled
+from churn.activity.csv_lines import escape_of, fields
+from churn.activity.names import Kind
+from churn.activity.unpacking import BZIP2, CHUNK, GZIP, chunks, magic, opened, room
 from churn.errors import EventLogError
 
-Kind = Literal["json lines", "json array", "csv", "parquet"]
 Compression = Literal["none", "gzip"]
 
-SUFFIXES: Final[dict[str, Kind]] = {
-    ".json": "json lines",
-    ".jsonl": "json lines",
-    ".ndjson": "json lines",
-    ".csv": "csv",
-    ".parquet": "parquet",
-}
-COMPRESSED: Final = (".gz", ".bz2")
-EXPECTED: Final = "JSON lines (.json, .jsonl, .ndjson), CSV (.csv), both also .gz or .bz2, or Parquet (.parquet)"
-
-_GZIP: Final = b"\x1f\x8b"
-_BZIP2: Final = b"BZh"
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
-_CHUNK: Final = 1 << 20
-
-# A quote inside a quoted field: `\"` as Spark writes it, or doubled as RFC 4180 has it.
-_INNER_QUOTE: Final = re.compile(rb'(\\")|[^,\r\n]""|""[^,\r\n]')
-
-# One field by the escape of its quotes: quoted or plain, and the comma after it.
-_FIELD: Final = {
-    "\\": re.compile(r'(?:"((?:[^"\\]|\\.)*)"|([^",][^,]*|))(,|$)'),
-    '"': re.compile(r'(?:"((?:[^"]|"")*)"|([^",][^,]*|))(,|$)'),
+_FOREIGN: Final = {
+    b"\xfd7zXZ\x00": "is packed by xz; unpack it with unxz",
+    b"\x28\xb5\x2f\xfd": "is packed by zstd; unpack it with unzstd",
+    b"\x04\x22\x4d\x18": "is packed by lz4; unpack it with unlz4",
+    b"PK\x03\x04": "is a zip archive; unpack it with unzip",
+    b"7z\xbc\xaf": "is a 7z archive; unpack it with 7z x",
 }
-_ESCAPED: Final = {"\\": re.compile(r"\\(.)"), '"': re.compile(r'"(")')}
+_PARQUET: Final = b"PAR1"
+_FIRST_ROWS: Final = 100
+"""Rows of a JSON file whose keys are looked at."""
 
 
 @dataclass(frozen=True)
@@ -57,87 +36,91 @@ class LogFile:
     """One file of the log.
 
     `path` is the file as the person knows it, `readable` what DuckDB reads: the same, or
-    a plain copy. `header` and `escape` are those of a CSV. `malformed` holds the numbers
-    of the lines that were left out of the copy.
+    a plain copy. `names` holds the raw columns with their names in `readable`, `header`
+    all columns of a CSV by the names that DuckDB gives them, `folders` the raw columns
+    whose values the names of the folders say.
     """
 
     path: Path
     readable: Path
     kind: Kind
     compression: Compression = "none"
+    names: tuple[tuple[str, str], ...] = ()
+    folders: tuple[tuple[str, str], ...] = ()
     header: tuple[str, ...] = ()
     escape: str = '"'
-    malformed: tuple[int, ...] = ()
 
 
-def find_files(source: str | Path) -> list[Path]:
-    """The files of the log, sorted: one, or those with a known name in a folder, at any depth, or of a glob.
-
-    Hidden files and those beginning with `_` (Spark's bookkeeping) are passed over.
-    Raises EventLogError when there is none.
-    """
-    path = Path(source)
-    if path.exists():
-        return _in_folder(path) if path.is_dir() else [_known(path)]
-    matches = [Path(name) for name in glob.glob(str(source), recursive=True)]  # noqa: PTH207 - may be absolute
-    found = {file for match in matches for file in (match.rglob("*") if match.is_dir() else [match])}
-    if not found:
-        raise EventLogError(f"{source}: no such file or folder; name an activity log: {EXPECTED}")
-    return _of_known_name(str(source), found)
-
-
-def _known(path: Path) -> Path:
-    if _kind(path) is None:
-        raise EventLogError(f"{path}: unknown kind of file; expected {EXPECTED}")
-    return path
-
-
-def _kind(path: Path) -> Kind | None:
-    name = path.name.lower()
-    for suffix in COMPRESSED:
-        name = name.removesuffix(suffix)
-    return SUFFIXES.get(Path(name).suffix)
-
-
-def _in_folder(folder: Path) -> list[Path]:
-    visible = {path for path in folder.rglob("*") if not _hidden(path.relative_to(folder))}
-    return _of_known_name(str(folder), visible)
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith((".", "_")) for part in path.parts)
-
-
-def _of_known_name(source: str, paths: set[Path]) -> list[Path]:
-    files = [path for path in paths if path.is_file() and not path.name.startswith((".", "_"))]
-    known = sorted(path for path in files if _kind(path) is not None)
-    if not known:
-        raise EventLogError(f"{source}: none of its {len(files)} files is part of an activity log; expected {EXPECTED}")
-    return known
-
-
-def inspect(path: Path, scratch: Path) -> LogFile | None:
-    """How the file is written; None when it is empty, as Spark leaves empty partitions.
+def inspect(path: Path, kind: Kind, scratch: Path) -> LogFile | None:
+    """How the file is written; None when nothing is in it, as Spark leaves empty partitions.
 
     What DuckDB cannot read as it is (bzip2, a byte-order mark) is copied to `scratch`,
     an existing folder. Raises EventLogError when the file is damaged or not UTF-8.
     """
-    if path.stat().st_size == 0:
+    first = magic(path)
+    if not first:
         return None
-    kind = _kind(path)
-    if kind == "parquet":
-        return LogFile(path, path, kind)
-    with _open(path) as lines:
-        start = lines.read(_CHUNK)
+    for start, what in _FOREIGN.items():
+        if first.startswith(start):
+            raise EventLogError(f"{path}: {what}")
+    file = LogFile(path, path, kind, folders=tuple(of_folders(path).items()))
+    return file if kind == "parquet" else _text(file, scratch)
+
+
+def _text(file: LogFile, scratch: Path) -> LogFile | None:
+    with opened(file.path) as packed:
+        start = packed.read(CHUNK)
     if start.startswith(_UTF16_MARKS):
-        raise EventLogError(f"{path}: is UTF-16 text; expected UTF-8; convert it (iconv -f UTF-16 -t UTF-8)")
+        raise EventLogError(f"{file.path}: is UTF-16 text; expected UTF-8; convert it (iconv -f UTF-16 -t UTF-8)")
+    marked = start.startswith(_UTF8_MARK)
     content = start.removeprefix(_UTF8_MARK).lstrip()
     if not content:
         return None
-    file = _readable(path, start.startswith(_UTF8_MARK), scratch)
-    if kind == "csv":
-        return _as_csv(file)
-    return replace(file, kind="json array" if _is_array(content) else "json lines")
+    readable = _readable(file, marked, scratch)
+    return _as_csv(readable, content) if file.kind == "csv" else _as_json(readable, content)
+
+
+def _readable(file: LogFile, marked: bool, scratch: Path) -> LogFile:
+    first = magic(file.path)
+    if not marked and not first.startswith(BZIP2):
+        return replace(file, compression="gzip" if first.startswith(GZIP) else "none")
+    return unpacked(file, scratch, skip=len(_UTF8_MARK) if marked else 0)
+
+
+def unpacked(file: LogFile, scratch: Path, skip: int = 0) -> LogFile:
+    """The file with a plain copy to read, without the first `skip` bytes."""
+    copy, left = copy_of(file.kind, scratch), room(scratch)
+    with copy.open("wb") as plain:
+        for chunk in chunks(file.path):
+            left -= plain.write(chunk[skip:])
+            skip = 0
+            if left < 0:
+                raise no_room(file.path, scratch)
+    return replace(file, readable=copy, compression="none")
+
+
+def copy_of(kind: Kind, scratch: Path) -> Path:
+    """A new path in `scratch`, an existing folder."""
+    return scratch / f"{sum(1 for _ in scratch.iterdir())}_copy{'.csv' if kind == 'csv' else '.json'}"
+
+
+def no_room(path: Path, scratch: Path) -> EventLogError:
+    return EventLogError(f"{path}: no room to unpack it in {scratch}; unpack it yourself, or name a larger TMPDIR")
+
+
+def _refuse_bare_returns(path: Path, content: bytes) -> None:
+    start = content.rstrip()
+    if b"\r" in start and b"\n" not in start:
+        raise EventLogError(
+            f"{path}: lines end in a carriage return (CR) alone; expected LF; convert it (tr '\\r' '\\n')"
+        )
+
+
+def _as_json(file: LogFile, content: bytes) -> LogFile:
+    if _is_array(content):
+        return replace(file, kind="json array", names=tuple(spelled(_first_elements(content)).items()))
+    _refuse_bare_returns(file.path, content)
+    return replace(file, kind="json lines", names=tuple(spelled(_first_objects(content)).items()))
 
 
 def _is_array(start: bytes) -> bool:
@@ -152,114 +135,59 @@ def _is_array(start: bytes) -> bool:
     return not rest.strip()
 
 
-def _magic(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(3)
+def _first_objects(content: bytes) -> Iterable[dict[str, object]]:
+    for line in content.split(b"\n", _FIRST_ROWS)[:_FIRST_ROWS]:
+        row = parsed(line)
+        if isinstance(row, dict):
+            yield row
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[IO[bytes]]:
-    """The file's bytes, unpacked. Damage found while reading raises EventLogError."""
-    magic = _magic(path)
+def _first_elements(content: bytes) -> Iterable[dict[str, object]]:
+    """The first objects of an array, as far as they are whole."""
+    text, position = content.decode(errors="replace"), 1
+    decoder = json.JSONDecoder(parse_int=str)
+    for _ in range(_FIRST_ROWS):
+        position += len(text[position:]) - len(text[position:].lstrip(" \t\r\n,"))
+        try:
+            row, position = decoder.raw_decode(text, position)
+        except (ValueError, RecursionError):
+            return
+        if isinstance(row, dict):
+            yield row
+
+
+def parsed(line: bytes) -> object:
+    """The JSON value of a line; None when it is none."""
     try:
-        if magic.startswith(_GZIP):
-            with gzip.open(path) as unpacked:
-                yield unpacked  # type: ignore[misc]  # a GzipFile reads bytes, whatever its stubs derive from
-        elif magic == _BZIP2:
-            with bz2.open(path) as unpacked:
-                yield unpacked
-        else:
-            with path.open("rb") as plain:
-                yield plain
-    except (EOFError, zlib.error) as error:
-        raise EventLogError(f"{path}: truncated or damaged archive ({error}); copy it again") from error
-    except OSError as error:  # also what gzip and bz2 raise for content that is not theirs
-        raise EventLogError(f"{path}: cannot be read ({error})") from error
+        value: object = json.loads(line, parse_int=str)  # Python refuses to read numbers of thousands of digits
+    except (ValueError, RecursionError):
+        return None
+    return value
 
 
-def _readable(path: Path, marked: bool, scratch: Path) -> LogFile:
-    magic = _magic(path)
-    if not marked and magic != _BZIP2:
-        return LogFile(path, path, "json lines", "gzip" if magic.startswith(_GZIP) else "none")
-    copy = _copy_of(path, scratch)
-    with _open(path) as packed, copy.open("wb") as plain:
-        packed.seek(len(_UTF8_MARK) if marked else 0)
-        shutil.copyfileobj(packed, plain, _CHUNK)
-    return LogFile(path, copy, "json lines")
-
-
-def _copy_of(path: Path, scratch: Path) -> Path:
-    return scratch / f"{sum(1 for _ in scratch.iterdir())}_{_plain_suffix(path)}"
-
-
-def _plain_suffix(path: Path) -> str:
-    return "copy.csv" if _kind(path) == "csv" else "copy.json"
-
-
-def _as_csv(file: LogFile) -> LogFile:
-    escape = _escape(file.readable)
-    with _open(file.readable) as lines:
-        first = lines.readline()
-    header = _fields(first, escape)
+def _as_csv(file: LogFile, content: bytes) -> LogFile:
+    _refuse_bare_returns(file.path, content)
+    escape = escape_of(file.readable)
+    header = fields(content.partition(b"\n")[0], escape)
     if header is None:
         raise EventLogError(f"{file.path}: the first line is not a CSV header in UTF-8")
-    return replace(file, kind="csv", header=tuple(header), escape=escape)
+    matched(file.path, header, dict(file.folders))
+    names = tuple(raw_column(name) or f"_{number}" for number, name in enumerate(header))
+    return replace(file, header=names, names=tuple((name, name) for name in names if name[0] != "_"), escape=escape)
 
 
-def _escape(path: Path) -> str:
-    """How quotes inside quoted fields are escaped: by a backslash or doubled; the latter when there are none."""
-    with _open(path) as file:
-        while chunk := file.read(_CHUNK):
-            found = [match.group(1) is not None for match in _INNER_QUOTE.finditer(chunk)]
-            if found:
-                return "\\" if 2 * sum(found) > len(found) else '"'
-    return '"'
-
-
-def _fields(line: bytes, escape: str) -> list[str] | None:
-    """The fields of one line, as DuckDB reads them, None when it is malformed. Fields do not span lines."""
+def kind_by_content(path: Path) -> Kind | None:
+    """The kind of a file whose name does not say it: its first line is a row, or a header with `ts` and `page`."""
     try:
-        text = line.decode().rstrip("\r\n")
-    except UnicodeDecodeError:
+        with opened(path) as content:
+            start = content.read(CHUNK).removeprefix(_UTF8_MARK).lstrip()
+    except EventLogError:
         return None
-    fields, position = [], 0
-    while (match := _FIELD[escape].match(text, position)) is not None:
-        quoted, plain, end = match.groups()
-        fields.append(plain if quoted is None else _ESCAPED[escape].sub(r"\1", quoted))
-        if not end:
-            return fields
-        position = match.end()
-    return None
-
-
-def without_malformed_lines(file: LogFile, scratch: Path) -> LogFile:
-    """A copy of the CSV with only the lines that have the header's number of fields.
-
-    DuckDB loses the line after one with an open quote; here a line is a row, always.
-    """
-    copy, malformed = _copy_of(file.path, scratch), []
-    with _open(file.readable) as lines, copy.open("w", encoding="utf-8", newline="") as clean:
-        writer = csv.writer(clean, lineterminator="\n")
-        for number, line in enumerate(lines, start=1):
-            fields = _fields(line, file.escape)
-            if fields is not None and len(fields) == len(file.header):
-                writer.writerow(fields)
-            elif line.strip():
-                malformed.append(number)
-    return replace(file, readable=copy, compression="none", escape='"', malformed=tuple(malformed))
-
-
-def line_numbers(file: LogFile, rows: set[int]) -> dict[int, int]:
-    """The line in the file as the person knows it, of each of these rows (both counted from 1)."""
-    left_out, found = set(file.malformed), {}
-    row = -1 if file.kind == "csv" else 0
-    with _open(file.path) as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip() or number in left_out:
-                continue
-            row += 1
-            if row in rows:
-                found[row] = number
-            if len(found) == len(rows):
-                break
-    return found
+    if start.startswith(_PARQUET):
+        return "parquet"
+    line = start.partition(b"\n")[0]
+    row = parsed(line)
+    if isinstance(row, dict):
+        return "json lines" if any(map(raw_column, row)) else None
+    header = {raw_column(name) for name in fields(line, '"') or ()}
+    return "csv" if {"ts", "page"} <= header else None

@@ -1,27 +1,33 @@
 """Raw activity log -> typed UTC events, with a count of what was kept, dropped and why.
 
-`churn.activity.files` finds the files, `churn.activity.sources` reads them, `churn.activity.rows`
-says what each field must be and what becomes of a row where it is not,
+`churn.activity.listing` finds the files, `churn.activity.files` says how each is written,
+`churn.activity.sources` reads them and `churn.activity.second_look` what DuckDB cannot read,
+`churn.activity.rows` says what each field must be and what becomes of a row where it is not,
 `churn.activity.refusing` refuses what is no log, `churn.activity.typed` keeps the good rows.
 """
 
-# ruff: noqa: S608 - this SQL is put together from constants; values are parameters
-
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
 import duckdb
 import ibis
 
-from churn.activity.files import LogFile, find_files, inspect, without_malformed_lines
+from churn.activity.files import LogFile, inspect
+from churn.activity.listing import EMPTY, PADDED, Listing, PassedOver, find_files
 from churn.activity.refusing import check
-from churn.activity.rows import staged
+from churn.activity.rows import MALFORMED
+from churn.activity.second_look import SecondLook, read_again, rescued
 from churn.activity.sources import query, unreadable
 from churn.activity.staged import StagedLog
 from churn.activity.typed import EventLog, connect, keep
+from churn.activity.unpacking import zeros_at_end
+
+_ZEROS_OF_GZIP: Final = 8
+"""A packed file may end in as many zero bytes of its own: its length and check sum."""
 
 Tell = Callable[[str], None]
 """Is told, a line at a time, what is being done."""
@@ -62,13 +68,24 @@ class _Staging:
         self.scratch = scratch
         self.tell = tell
 
-    def stage(self, paths: list[Path]) -> None:
-        """Read all files that are not empty into the log, and count their rows by reason."""
-        read: list[LogFile] = []
-        for raw, files in self._alike(filter(None, (inspect(path, self.scratch) for path in paths))):
+    def stage(self, listing: Listing) -> None:
+        """Read all files into the log, count their rows by reason, and look again at lines that seem malformed."""
+        self.log.passed_over += listing.passed_over
+        for raw, files in self._alike(self._inspected(listing)):
             self.tell(f"reading {files[0].path}{f' and {len(files) - 1:,} more' if files[1:] else ''}")
-            read += self._stage(raw, files)
-        self.log.count(read)
+            self._stage(raw, files)
+        self.log.count()
+        for file, counts in self.log.counts.items():
+            if file.kind == "json lines" and not file.header and counts[MALFORMED]:
+                self._rescue(file)
+
+    def _inspected(self, listing: Listing) -> Iterator[LogFile]:
+        for path, kind in listing.files.items():
+            file = inspect(path, kind, self.scratch)
+            if file is None:
+                self.log.passed_over.append(PassedOver(path, EMPTY))
+            else:
+                yield file
 
     def _alike(self, files: Iterable[LogFile]) -> Iterable[tuple[str, list[LogFile]]]:
         """The files by the query that reads them."""
@@ -77,32 +94,36 @@ class _Staging:
             groups[query(file, self.log.duck)].append(file)
         return groups.items()
 
-    def _stage(self, raw: str, files: list[LogFile]) -> list[LogFile]:
+    def _stage(self, raw: str, files: list[LogFile]) -> None:
         try:
             self.log.insert(raw, files)
         except duckdb.Error as error:
-            if files[0].kind != "csv":
-                raise unreadable(self._culprit(raw, files), error) from error
-            return self._stage_line_by_line(files)
-        return files
+            if len(files) == 1:
+                self._stage_again(files[0], error)
+                return
+        else:
+            self.log.add(files)
+            return
+        for file in files:
+            self._stage(raw, [file])
 
-    def _stage_line_by_line(self, files: list[LogFile]) -> list[LogFile]:
-        self.tell("malformed lines found: reading again line by line")
-        copies = [without_malformed_lines(file, self.scratch) for file in files]
-        for raw, alike in self._alike(copies):
-            try:
-                self.log.insert(raw, alike)
-            except duckdb.Error as error:
-                raise unreadable(self._culprit(raw, alike), error) from error
-        return copies
+    def _stage_again(self, file: LogFile, error: duckdb.Error) -> None:
+        self.tell(f"{file.path}: faults found: reading again line by line")
+        look = None if isinstance(error, duckdb.OutOfMemoryException) else read_again(file, self.scratch)
+        if look is None:
+            raise unreadable(file, error) from None  # DuckDB's message may quote the data
+        self._insert_copy(file, look)
+        self.log.add([look.copy], look)
+        if file.compression == "gzip" and zeros_at_end(file.path) > _ZEROS_OF_GZIP:
+            self.log.passed_over.append(PassedOver(file.path, PADDED))
 
-    def _culprit(self, raw: str, files: list[LogFile]) -> LogFile:
-        """The first of the files that cannot be read by itself."""
-        return next((file for file in files if not self._is_readable(raw, file)), files[0])
+    def _rescue(self, file: LogFile) -> None:
+        look = rescued(file, self.scratch)
+        self._insert_copy(file, look)
+        self.log.put_right(file, look)
 
-    def _is_readable(self, raw: str, file: LogFile) -> bool:
+    def _insert_copy(self, file: LogFile, look: SecondLook) -> None:
         try:
-            self.log.rows(f"SELECT max(fingerprint) FROM ({staged(raw)})", [file])
-        except duckdb.Error:
-            return False
-        return True
+            self.log.insert(query(look.copy, self.log.duck), [look.copy])
+        except duckdb.Error as error:
+            raise unreadable(file, error) from None  # as above

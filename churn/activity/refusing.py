@@ -2,11 +2,19 @@
 
 # ruff: noqa: S608 - this SQL is put together from constants; values are parameters
 
+import itertools
+from typing import Final
+
 from churn.activity.files import LogFile
-from churn.activity.rows import NO_CUSTOMER, OTHER_UNIT, REQUIRED_COLUMNS
+from churn.activity.report import examples
+from churn.activity.rows import NO_CUSTOMER, NOT_UTF8, OTHER_UNIT, REQUIRED_COLUMNS, UNREADABLE
+from churn.activity.settings import UNREADABLE_PERCENT
 from churn.activity.sources import query
 from churn.activity.staged import Counts, StagedLog
 from churn.errors import EventLogError
+from churn.settings import whole_number
+
+_PLACES: Final = 3
 
 
 def check(log: StagedLog, source: str) -> None:
@@ -17,7 +25,23 @@ def check(log: StagedLog, source: str) -> None:
     if not total:
         raise EventLogError(f"{source}: empty; expected rows with {', '.join(REQUIRED_COLUMNS)}")
     if not total[None]:
-        raise EventLogError(f"{source}: no row of a known customer: {_why(log, log.files[0], total)}")
+        raise EventLogError(f"{source}: no row of a known customer: {_why(log, next(iter(log.counts)), total)}")
+    _check_share(log, source, total)
+
+
+def _check_share(log: StagedLog, source: str, total: Counts) -> None:
+    """Raise EventLogError when more lines cannot be read than the setting allows."""
+    lost = {reason: total[reason] for reason in UNREADABLE if total[reason]}
+    if 100 * sum(lost.values()) <= whole_number(UNREADABLE_PERCENT, 0, 100) * total.total():
+        return
+    found = ", ".join(f"{reason} ({rows:,})" for reason, rows in lost.items())
+    convert = "; convert it (iconv -f LATIN1 -t UTF-8)" if max(lost, key=lost.__getitem__) == NOT_UTF8 else ""
+    places = ", ".join(itertools.islice(examples(log), _PLACES))
+    raise EventLogError(
+        f"{source}: {sum(lost.values()):,} of {total.total():,} lines cannot be read: {found}; for example {places}; "
+        f"expected a JSON object or a CSV row on each line{convert}, "
+        f"or set {UNREADABLE_PERCENT.name} higher to go on without them"
+    )
 
 
 def _check_file(log: StagedLog, file: LogFile, counts: Counts) -> None:
@@ -47,5 +71,7 @@ def _absent(log: StagedLog, file: LogFile) -> list[str]:
 
 
 def _some_ts(log: StagedLog, file: LogFile) -> str:
-    (found,) = log.rows(f"SELECT min(ts) FROM ({query(file, log.duck)}) WHERE ts <> ''", [file])
+    # Only what is a number or a date: where columns are shifted, anything may stand in the place of `ts`.
+    is_moment = "try_cast(ts AS DOUBLE) IS NOT NULL OR try_cast(ts AS TIMESTAMP) IS NOT NULL"
+    (found,) = log.rows(f"SELECT min(ts) FROM ({query(file, log.duck)}) WHERE {is_moment}", [file])
     return str(found[0])[:40]

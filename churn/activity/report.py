@@ -3,16 +3,18 @@
 # ruff: noqa: S608 - this SQL is put together from constants; values are parameters
 
 import itertools
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import ibis
 
 from churn.activity.features import come_back
-from churn.activity.files import LogFile, line_numbers
-from churn.activity.rows import DUPLICATE, MALFORMED, NO_CUSTOMER, NULLED, staged
+from churn.activity.files import LogFile
+from churn.activity.listing import PassedOver
+from churn.activity.rows import DUPLICATE, NO_CUSTOMER, NULLED, staged
+from churn.activity.second_look import line_numbers
 from churn.activity.sources import query
 from churn.activity.staged import StagedLog
 from churn.moments import iso
@@ -28,6 +30,7 @@ _BACK: Final = "{customers:,} of them cancelled and came back: at risk again fro
 
 _EXAMPLE_FILES: Final = 3
 _EXAMPLES_PER_FILE: Final = 3
+_NAMES_PER_REASON: Final = 10
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class ReadReport:
     of any row, with or without a customer. `after_gap` counts rows at the end, if they are
     few, that come more than `GAP_DAYS` after all others: the end of the log hangs on them.
     `came_back` counts the customers who played a song after their last cancellation.
+    `passed_over` counts what lies in the place of the log and is not read, by reason;
+    `passed_over_names` has the first names of each reason.
     """
 
     files: int
@@ -54,6 +59,8 @@ class ReadReport:
     log_end: int
     after_gap: int
     came_back: int = 0
+    passed_over: dict[str, int] = field(default_factory=dict)
+    passed_over_names: dict[str, list[str]] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """The report for a person."""
@@ -66,7 +73,13 @@ class ReadReport:
             *(f"{count:,} dropped: {reason}" for reason, count in self.dropped.items()),
             *(f"{count:,} set to null: {reason}" for reason, count in self.nulled.items()),
             *(f"for example {place}" for place in self.examples),
+            *(self._passed_over(reason, count) for reason, count in self.passed_over.items()),
         ]
+
+    def _passed_over(self, reason: str, count: int) -> str:
+        names = self.passed_over_names.get(reason, [])
+        more = f" and {count - len(names):,} more" if count > len(names) else ""
+        return f"{count:,} passed over: {reason}: {', '.join(names)}{more}"
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON has it; `from_dict` takes it back."""
@@ -88,17 +101,19 @@ def make_report(log: StagedLog) -> ReadReport:
     total = log.total()
     dropped = Counter({reason: rows for reason, rows in total.items() if reason} | {DUPLICATE: duplicates})
     return ReadReport(
-        files=len(log.files),
+        files=len(log.counts),
         rows=total.total(),
         kept=kept,
         dropped={reason: rows for reason, rows in sorted(dropped.items(), key=_most_first) if rows},
         nulled={meaning: values for meaning, values in zip(NULLED, nulled, strict=True) if values},
-        examples=tuple(_examples(log)),
+        examples=tuple(examples(log)),
         customers=customers,
         first_ts=first_ts,
         log_end=log_end,
         after_gap=_after_gap(_days(log)),
         came_back=_came_back(log),
+        passed_over=dict(Counter(one.reason for one in log.passed_over).most_common()),
+        passed_over_names=_names(log.passed_over),
     )
 
 
@@ -109,6 +124,14 @@ def _came_back(log: StagedLog) -> int:
     return int(customers)
 
 
+def _names(passed_over: list[PassedOver]) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = defaultdict(list)
+    for one in sorted(passed_over, key=lambda one: one.path):
+        if len(names[one.reason]) < _NAMES_PER_REASON:
+            names[one.reason].append(str(one.path))
+    return dict(names)
+
+
 def _days(log: StagedLog) -> list[tuple[int, int]]:
     """The days with events, since the epoch, and their numbers of rows; newest first."""
     return log.rows(
@@ -117,25 +140,27 @@ def _days(log: StagedLog) -> list[tuple[int, int]]:
     )
 
 
-def _examples(log: StagedLog) -> Iterator[str]:
+def examples(log: StagedLog) -> Iterator[str]:
+    """The first places of bad rows, with the reason."""
     bad = [file for file, counts in log.counts.items() if counts.keys() - {None, NO_CUSTOMER}]
     for file in bad[:_EXAMPLE_FILES]:
         yield from _examples_of(log, file)
 
 
 def _examples_of(log: StagedLog, file: LogFile) -> list[str]:
+    known = log.places[file]
+    most = _EXAMPLES_PER_FILE + sum(reason is None for reason in known.values())
     numbered = f"SELECT reason, row_number() OVER () AS number FROM ({staged(query(file, log.duck))})"
     found = log.rows(
-        f"SELECT number, reason FROM ({numbered}) WHERE reason IS NOT NULL AND reason <> '{NO_CUSTOMER}' "
-        f"LIMIT {_EXAMPLES_PER_FILE}",
+        f"SELECT number, reason FROM ({numbered}) WHERE reason IS NOT NULL AND reason <> '{NO_CUSTOMER}' LIMIT {most}",
         [file],
     )
     if file.kind in {"json array", "parquet"}:
         return [f"{file.path}: row {row:,}: {reason}" for row, reason in found]
     reasons = dict(found)
-    places = {line: reasons[row] for row, line in line_numbers(file, set(reasons)).items()}
-    places |= dict.fromkeys(file.malformed[:_EXAMPLES_PER_FILE], MALFORMED)
-    return [f"{file.path}:{line}: {reason}" for line, reason in sorted(places.items())[:_EXAMPLES_PER_FILE]]
+    places = {line: reasons[row] for row, line in line_numbers(file, set(reasons)).items()} | known
+    bad = sorted((line, reason) for line, reason in places.items() if reason is not None)
+    return [f"{file.path}:{line}: {reason}" for line, reason in bad[:_EXAMPLES_PER_FILE]]
 
 
 def _after_gap(days: list[tuple[int, int]]) -> int:

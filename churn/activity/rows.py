@@ -45,6 +45,11 @@ LATEST_MS: Final = 4_102_444_800_000  # 2100-01-01, exclusive
 LONGEST_SONG_S: Final = 24 * 60 * 60
 
 MALFORMED: Final = "malformed line"
+NOT_UTF8: Final = "line that is not UTF-8"
+TOO_LONG: Final = "line longer than 16 MB"
+UNREADABLE: Final = (MALFORMED, NOT_UTF8, TOO_LONG)
+"""Reasons for which a line holds no row at all."""
+
 NO_CUSTOMER: Final = "no customer (userId empty or absent)"
 DUPLICATE: Final = "duplicate row"
 _UNITS: Final = {"seconds": 0.001, "microseconds": 1_000, "nanoseconds": 1_000_000}

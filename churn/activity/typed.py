@@ -154,8 +154,10 @@ def _stored_report(duck: Any, path: Path) -> ReadReport:
     metadata = f"SELECT decode(value) FROM parquet_kv_metadata($file) WHERE decode(key) = '{_REPORT_KEY}'"
     try:
         found = duck.execute(metadata, {"file": exactly(path)}).fetchall()
-    except duckdb.Error as error:
-        raise EventLogError(f"{path}: cannot be read as typed events: {str(error).partition(chr(10))[0]}") from error
+    except duckdb.Error:
+        raise EventLogError(
+            f"{path}: damaged, cannot be read as typed events; read the log again (make featurize)"
+        ) from None  # DuckDB's message may quote the data
     if not found:
         raise EventLogError(f"{path}: not written by write_events; read the log again (make featurize)")
     return ReadReport.from_dict(json.loads(found[0][0]))

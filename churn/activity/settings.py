@@ -1,0 +1,14 @@
+"""The settings of reading a log: how much of it may be unreadable or passed over before it is refused."""
+
+from typing import Final
+
+from churn.settings import Setting
+
+PASSED_OVER_PERCENT: Final = Setting(
+    "CHURN_EVENTS_PASSED_OVER_PERCENT", "1", "Percent of the log's bytes that may lie in files that are passed over."
+)
+UNREADABLE_PERCENT: Final = Setting(
+    "CHURN_EVENTS_UNREADABLE_PERCENT", "5", "Percent of the log's rows that may be lines that cannot be read."
+)
+UNPACKED_MB: Final = Setting("CHURN_EVENTS_UNPACKED_MB", "32000", "Size in MB that one packed file may have unpacked.")
+SETTINGS: Final = (PASSED_OVER_PERCENT, UNREADABLE_PERCENT, UNPACKED_MB)
