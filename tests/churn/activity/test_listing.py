@@ -66,7 +66,7 @@ def test_a_rotated_file_is_of_the_kind_that_its_name_began_with(tmp_path: Path, 
     [
         (LINE, "json lines"),
         (b"\xef\xbb\xbf\n\n  " + LINE, "json lines"),
-        (gzip.compress(LINE), "json lines"),
+        (gzip.compress(LINE, mtime=0), "json lines"),
         (HEADER, "csv"),
         (b' "TS" , "Page"\n', "csv"),
         (bz2.compress(HEADER), "csv"),
@@ -125,7 +125,7 @@ def test_other_files_may_hold_one_percent_of_the_bytes(tmp_path: Path, monkeypat
 
 def test_the_same_file_plain_and_packed_counts_once(tmp_path: Path) -> None:
     put(tmp_path, "a.json", "a.json.1")
-    put(tmp_path, "a.json.gz", "a.json.1.gz", content=gzip.compress(LINE))
+    put(tmp_path, "a.json.gz", "a.json.1.gz", content=gzip.compress(LINE, mtime=0))
     put(tmp_path, "a.json.bz2", "other/a.json.bz2", content=bz2.compress(LINE))
     listing = find_files(tmp_path)
     assert read(tmp_path, listing) == ["a.json", "a.json.1", "other/a.json.bz2"]
@@ -133,7 +133,9 @@ def test_the_same_file_plain_and_packed_counts_once(tmp_path: Path) -> None:
     assert passed_over(tmp_path, listing) == dict.fromkeys(copies, "packed copy of a file that is read")
 
 
-@pytest.mark.parametrize("packed", [gzip.compress(LINE * 2), gzip.compress(LINE[:-1]), gzip.compress(b"")])
+@pytest.mark.parametrize(
+    "packed", [gzip.compress(LINE * 2, mtime=0), gzip.compress(LINE[:-1], mtime=0), gzip.compress(b"", mtime=0)]
+)
 def test_a_file_that_differs_plain_and_packed_is_refused(tmp_path: Path, packed: bytes) -> None:
     put(tmp_path, "a.json")
     put(tmp_path, "a.json.gz", content=packed)

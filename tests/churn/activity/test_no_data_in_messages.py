@@ -46,10 +46,10 @@ FILES: Final = {
     ".json": JSON,
     "": JSON,
     ".array.json": ARRAY,
-    ".json.gz": gzip.compress(JSON),
+    ".json.gz": gzip.compress(JSON, mtime=0),
     ".csv": CSV,
     ".spark.csv": written(write_spark_csv, suffix=".csv", rows=ROWS + GOOD),
-    ".csv.gz": gzip.compress(CSV),
+    ".csv.gz": gzip.compress(CSV, mtime=0),
     ".parquet": written(write_parquet, suffix=".parquet", rows=ROWS),
 }
 
