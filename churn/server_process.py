@@ -94,7 +94,8 @@ class ServerProcess:
         """SIGKILL to it and to every worker: BentoML gives each a process group of its own."""
         for process in (*self.workers(), self.process.pid):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process, signal.SIGKILL)
+                leads_its_group = os.getpgid(process) == process
+                (os.killpg if leads_its_group else os.kill)(process, signal.SIGKILL)
         return self.process.wait()
 
 
@@ -112,9 +113,10 @@ def start(
     *,
     output: Path | None = None,
     quiet: bool = False,
+    in_our_group: bool = False,
     folder: Path = ROOT,
 ) -> ServerProcess:
-    """Start `python -m COMMAND --host 127.0.0.1 --port PORT` in a session of its own.
+    """Start `python -m COMMAND --host 127.0.0.1 --port PORT`.
 
     Args:
         command: module and its arguments, such as `bentoml serve service:Churn`.
@@ -122,6 +124,8 @@ def start(
         environment: what differs from ours; None takes a variable away.
         output: file that what it prints is appended to.
         quiet: only its errors are shown, where there is no `output`.
+        in_our_group: what ends our process group ends the server too; else it has a session of its own, and is
+            still there to be stopped in order when Ctrl-C ends us.
         folder: its working folder.
     """
     with contextlib.ExitStack() as stack:
@@ -132,7 +136,7 @@ def start(
             env=changed_environment(environment),
             stdout=subprocess.DEVNULL if quiet and not said else said,
             stderr=said,
-            start_new_session=True,
+            start_new_session=not in_our_group,
         )
     return ServerProcess(tuple(command), process, f"http://{HOST}:{port}", output)
 

@@ -89,7 +89,7 @@ def _server() -> Iterator[str]:
     port = whole_number(PORT, 1, LAST_PORT)
     _check_free(port)
     say(f"starting Prefect's server: http://{HOST}:{port}")
-    server = start(("prefect", "server", "start"), port, {}, quiet=True)
+    server = start(("prefect", "server", "start"), port, {}, quiet=True, in_our_group=True)
     with stopped_at_the_end(server, "/api/health"):
         yield f"{server.url}/api"
 

@@ -1,5 +1,6 @@
 """A server is started, awaited and stopped; one that does not start says why."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -40,8 +41,17 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def started(folder: Path, **environment: str | None) -> ServerProcess:
-    return start(("answering",), free_port(), environment, output=folder / "said.txt", folder=folder)
+def started(folder: Path, in_our_group: bool = False, **environment: str | None) -> ServerProcess:
+    return start(
+        ("answering",), free_port(), environment, output=folder / "said.txt", folder=folder, in_our_group=in_our_group
+    )
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_it_has_a_session_of_its_own_unless_it_is_to_end_with_us(folder: Path, ours: bool) -> None:
+    server = started(folder, ours)
+    assert (os.getpgid(server.process.pid) == os.getpgid(0)) == ours
+    assert server.kill() == -signal.SIGKILL
 
 
 def test_it_is_ready_at_its_first_200_and_stopped_at_the_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,7 +140,7 @@ def test_a_fallback_is_in_the_manifest(table: pd.DataFrame, facts: dict[str, Any
 REPRODUCE = """
 import json, sys
 from churn.model.artifact import sha256
-from tests import synthetic
+from tests.support import synthetic
 from training.forest.fit import ForestSettings
 from training.train import TrainingSettings, train
 
