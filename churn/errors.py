@@ -46,6 +46,16 @@ class EventLogError(ChurnError):
     """The activity log cannot be read, or is not such a log."""
 
 
+class ServerError(ChurnError):
+    """BentoML or uvicorn no longer takes the bounds of the service's connections."""
+
+    def __init__(self, owner: object, missing: list[str]) -> None:
+        name = getattr(owner, "__qualname__", None) or getattr(owner, "name", owner)
+        super().__init__(
+            f"{name} has no {', '.join(missing)}; install the locked versions, or change serving/server.py"
+        )
+
+
 class NotEnoughDataError(ChurnError):
     """The log is too short, or has too few customers or churners, for what was asked."""
 

@@ -24,7 +24,7 @@ from churn.contract import Customer
 from churn.model.scoring import Encoder
 from serving.api import Content, Prediction, PredictResponse
 from serving.api_keys import ApiKeys
-from serving.asgi import Application, Message, Receive, Scope, Send, request_id_of
+from serving.asgi import Application, Exchange, Message, Receive, Scope, Send
 from serving.boundary import Boundary
 from serving.bounded_service import BoundedService
 from serving.limits import Limits
@@ -45,16 +45,17 @@ class Through(Boundary):
         if scope["type"] != "http" or scope["path"] != PATH:
             await super().__call__(scope, receive, send)
             return
-        started, headers = time.perf_counter(), dict(scope["headers"])
-        request_id = request_id_of(headers)
-        self._keys.check(headers)
+        started, exchange = time.perf_counter(), Exchange(scope, receive, send)
+        self._keys.check(exchange.headers)
 
         async def answer(body: Content, _: str) -> bytes:
             await self._app(scope, _replay(body, receive), send)
             return b""
 
-        await self._answered(answer, scope["method"], headers, receive, request_id)
-        self._observer.answered(PATH, 200, time.perf_counter() - started, request_id, None)
+        share = self._budget.share()
+        await self._answered(exchange, share, answer)
+        share.release()
+        self.observer.answered(PATH, 200, time.perf_counter() - started, exchange.request_id, None)
 
 
 def _replay(body: Content, receive: Receive) -> Receive:

@@ -1,4 +1,4 @@
-"""The shapes of ASGI that the boundary uses, and the one way in which it answers."""
+"""The shapes of ASGI that the boundary uses, and one request with its answer as an object."""
 
 import os
 import re
@@ -32,23 +32,47 @@ def request_id_of(headers: dict[bytes, bytes]) -> str:
     return given.decode("ascii") if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
 
 
-async def respond(
-    send: Send, status: int, body: bytes, request_id: str, more: Headers = (), content_type: bytes = JSON
-) -> None:
-    """Send a whole answer."""
-    headers = [
-        (b"content-type", content_type),
-        (b"content-length", str(len(body)).encode()),
-        (b"x-request-id", request_id.encode()),
-        *more,
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+class Exchange:
+    """One request and its answer.
 
+    Attributes:
+        headers: by name in lower case; of a name that comes twice, the last one.
+        request_id: the caller's, or a new one.
+    """
 
-async def refuse(send: Send, refusal: RequestError, request_id: str) -> None:
-    """Send a refusal, with the headers that belong to its status."""
-    await respond(send, refusal.status, refusal.body(), request_id, _refusal_headers(refusal))
+    __slots__ = ("headers", "method", "path", "receive", "request_id", "scope", "send")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope, self.receive, self.send = scope, receive, send
+        self.path: str = scope["path"]
+        self.method: str = scope["method"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.request_id = request_id_of(self.headers)
+
+    async def respond(
+        self,
+        status: int,
+        body: bytes,
+        more: Headers = (),
+        content_type: bytes = JSON,
+        *,
+        wait_until_read: bool = False,
+    ) -> None:
+        """Send the whole answer, and perhaps wait until the caller has read nearly all of it."""
+        headers = [
+            (b"content-type", content_type),
+            (b"content-length", str(len(body)).encode()),
+            (b"x-request-id", self.request_id.encode()),
+            *more,
+        ]
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body, "more_body": wait_until_read})
+        if wait_until_read:  # the server takes a further piece only when the one before it is on its way
+            await self.send({"type": "http.response.body", "body": b""})
+
+    async def refuse(self, refusal: RequestError) -> None:
+        """Send a refusal, with the headers that belong to its status."""
+        await self.respond(refusal.status, refusal.body(), _refusal_headers(refusal))
 
 
 def _refusal_headers(refusal: RequestError) -> Headers:

@@ -6,7 +6,8 @@ from typing import Final
 
 from serving.api import Content, Problem
 from serving.asgi import Message, Receive
-from serving.limits import ByteBudget, Limits
+from serving.budget import Pace, Share
+from serving.limits import KB, MB, Limits
 from serving.refusals import RequestError
 
 _JSON_TYPE: Final = re.compile(rb"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?", re.IGNORECASE)
@@ -35,12 +36,19 @@ def check_headers(headers: dict[bytes, bytes]) -> None:
 
 
 class Body:
-    """A body, which may come in pieces. An incomplete one takes memory from others, and nothing else."""
+    """A body on its way, which may come in pieces. An incomplete one takes memory from others, and nothing else.
 
-    def __init__(self, budget: ByteBudget, limits: Limits) -> None:
-        self._budget = budget
+    Args:
+        share: of the memory, which it takes as it arrives.
+        limits: size and time.
+    """
+
+    def __init__(self, share: Share, limits: Limits) -> None:
+        self._share = share
         self._limits = limits
-        self._taken = 0
+        self._clock = asyncio.get_running_loop().time
+        self._time_left = asyncio.timeout(limits.body_seconds)
+        self._too_slow = f"the body did not arrive within {limits.body_seconds:g} seconds"
 
     async def read(self, headers: dict[bytes, bytes], receive: Receive) -> Content:
         """The whole body.
@@ -49,16 +57,20 @@ class Body:
             RequestError: 408 too slow, 413 too large, 429 no room for it beside the others, 400 it ended early.
         """
         try:
-            async with asyncio.timeout(self._limits.body_seconds):
+            async with self._time_left:
                 return await self._whole(headers, receive)
         except TimeoutError:
-            waited = Problem(loc=[], msg=f"the body did not arrive within {self._limits.body_seconds:g} seconds")
-            raise RequestError(408, "the body is too slow", [waited]) from None
+            raise RequestError(408, "the body is too slow", [Problem(loc=[], msg=self._too_slow)]) from None
+        finally:
+            self._share.mover = None
 
-    def release(self) -> None:
-        """Make room for others."""
-        self._budget.give_back(self._taken)
-        self._taken = 0
+    def is_slow(self) -> bool:
+        return self._pace.is_slow(self._clock())
+
+    def cut_off(self) -> None:
+        rate = self._limits.least_rate // KB
+        self._too_slow = f"another request needed its memory, and the body came at less than {rate} KB a second"
+        self._time_left.reschedule(self._clock())
 
     async def _whole(self, headers: dict[bytes, bytes], receive: Receive) -> Content:
         if int(headers.get(b"content-length", b"0")) > self._limits.body:
@@ -72,23 +84,22 @@ class Body:
 
     async def _joined(self, message: Message, receive: Receive) -> bytearray:
         whole = bytearray()
+        self._pace = Pace(self._limits.least_rate, self._clock())
+        self._share.mover = self
         while True:
             piece, more = _piece(message), message.get("more_body")
             if len(whole) + len(piece) > self._limits.body:
                 whole.clear()
-                self.release()
+                self._share.release()
                 if more:
                     await _discard(receive)
                 raise _too_large(self._limits.body)
-            self._take(len(piece))
+            self._share.take(len(piece))
+            self._pace.moved(len(piece), self._clock())
             whole += piece
             if not more:
                 return whole
             message = await receive()
-
-    def _take(self, size: int) -> None:
-        self._budget.take(size)
-        self._taken += size
 
 
 def _piece(message: Message) -> bytes:
@@ -116,5 +127,5 @@ async def _discard(receive: Receive) -> None:
 
 
 def _too_large(limit: int) -> RequestError:
-    found = Problem(loc=[], msg=f"the body is larger than {limit // 1024**2} MB; send fewer customers at once")
+    found = Problem(loc=[], msg=f"the body is larger than {limit // MB} MB; send fewer customers at once")
     return RequestError(413, "the body is too large", [found])

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from _bentoml_sdk import Service  # type: ignore[import-untyped]  # what bentoml.service takes as service_class
 
+from serving import server
 from serving.asgi import Application
 from serving.boundary import Boundary
 from serving.site import Site
@@ -31,6 +32,7 @@ class BoundedService(Service):  # type: ignore[misc]  # BentoML's types are left
 
     def to_asgi(self, is_main: bool = True) -> Boundary:
         """The boundary, and within it BentoML's application; BentoML asks for it once in each worker."""
+        server.install()
         self._boundary = self._make_boundary(super().to_asgi(is_main))
         return self._boundary
 

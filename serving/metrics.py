@@ -33,6 +33,7 @@ REFUSED_FIELDS: Final = Counter(
     "churn_refused_fields", "Problems that answers to wrong requests list, by field and reason.", ["field", "reason"]
 )
 LOG_FAILURES: Final = Counter("churn_log_failures", "Requests refused because they could not be logged.")
+CUT_OFF: Final = Counter("churn_connections_cut_off", "Connections ended without an answer, by reason.", ["reason"])
 MODEL: Final = Gauge(
     "churn_model_created_timestamp_seconds",
     "When the model that answers was made.",
@@ -42,7 +43,7 @@ MODEL: Final = Gauge(
 
 METRICS: Final = (
     *(REQUESTS, SECONDS, IN_FLIGHT, PREDICTIONS, BATCH_SIZE, TOGETHER, PROBABILITY),
-    *(REFUSED_FIELDS, LOG_FAILURES, MODEL),
+    *(REFUSED_FIELDS, LOG_FAILURES, CUT_OFF, MODEL),
 )
 
 OTHER: Final = "other"

@@ -36,9 +36,16 @@ def use_own_folder() -> None:
     BentoMLContainer.prometheus_multiproc_dir.set(str(folder))
 
 
+def own_folder() -> Path | None:
+    """The folder of the service that this process is a worker of."""
+    chosen = os.environ.get(CHOSEN)
+    return Path(chosen) if chosen else None
+
+
 def forget_dead_workers() -> None:
     """Take the requests that killed workers were answering out of the sum of all workers."""
-    for path in Path(os.environ[CHOSEN]).glob("gauge_live*_*.db") if CHOSEN in os.environ else ():
+    folder = own_folder()
+    for path in folder.glob("gauge_live*_*.db") if folder else ():
         process = int(path.stem.rpartition("_")[2])
         if not Path(f"/proc/{process}").exists():
             mark_process_dead(process)  # type: ignore[no-untyped-call]  # its author left it untyped
@@ -52,7 +59,8 @@ def reserve_room() -> None:
     Raises:
         OSError: there is no room.
     """
-    for path in Path(os.environ[CHOSEN]).glob(f"*_{os.getpid()}.db") if CHOSEN in os.environ else ():
+    folder = own_folder()
+    for path in folder.glob(f"*_{os.getpid()}.db") if folder else ():
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 

@@ -34,3 +34,9 @@ class RequestObserver(Observer):
         if self._lines == "all" or (self._lines == "errors" and status >= _FAULTS):
             error = refusal.error if refusal is not None else None
             tell("request", path=path, status=status, seconds=round(seconds, 6), request_id=request_id, error=error)
+
+    def answered_early(self, refusal: RequestError) -> None:
+        metrics.count_request(metrics.OTHER, refusal.status, 0.0)
+
+    def cut_off(self, reason: str) -> None:
+        metrics.CUT_OFF.labels(reason).inc()

@@ -29,10 +29,11 @@ _REFERENCE: Final = "#/components/schemas/{model}"
 _REFUSALS: Final = {
     "400": "The request is wrong; `detail` names row and field. Nothing was scored or logged.",
     "401": "The API key is missing or wrong.",
-    "408": "The body did not arrive in time.",
+    "408": "The headers or the body did not arrive in time.",
     "413": "Too many customers, or a body over 32 MB.",
     "415": "The body is not `application/json`, or is compressed.",
     "429": "Too many requests at a time; try again after `Retry-After` seconds.",
+    "431": "The request line and the headers are larger than 16 KB.",
     "503": "The prediction log cannot be written, so nothing is answered; try again after `Retry-After` seconds.",
 }
 

@@ -48,7 +48,10 @@ SHOWN_PROBLEMS: Final = 20
 
 _UNCOUNTED_BYTES: Final = 1024 * 1024
 _MARKS_PER_CUSTOMER: Final = 100
-"""Commas and opening brackets in the JSON of a customer, with room for some in its texts."""
+"""Commas and opening brackets in the JSON of a customer, or texts, with room for some within its texts."""
+
+_LONGEST_TEXT: Final = 4096
+"""Bytes of a text in JSON: far more than the longest id or category takes, all of it escaped."""
 
 _CHUNK: Final = 64
 _SHOWN_CHARACTERS: Final = 80
@@ -205,6 +208,7 @@ _ROWS: Final = TypeAdapter(list[Customer])
 def _envelope(body: Content, adapter: TypeAdapter[Any], fields: Set[str], limit: int) -> Any:
     if len(body) > _UNCOUNTED_BYTES:
         _check_count(body, limit)
+        _check_texts(body)
     raw = _json(body)
     asked = raw.get("customers") if isinstance(raw, dict) else None
     if isinstance(asked, list) and len(asked) > limit:
@@ -226,10 +230,22 @@ def _unknown(found: dict[str, Any], fields: Set[str], where: list[str | int]) ->
 
 def _check_count(body: Content, limit: int) -> None:
     """Refuse what would take many times its size in memory once parsed: lists of lists of nothing."""
-    marks = body.count(b",") + body.count(b"[") + body.count(b"{")
+    marks = max(body.count(b",") + body.count(b"[") + body.count(b"{"), body.count(b'"') // 2)
     if marks > limit * _MARKS_PER_CUSTOMER:
         found = Problem(loc=[], msg=f"more values than {limit} customers have; send fewer customers at once")
         raise RequestError(413, "too many values", [found])
+
+
+def _check_texts(body: Content) -> None:
+    """Refuse long texts of wide letters: one of these makes every letter of a text take four bytes once parsed."""
+    if body.isascii() and b"\\u" not in body:
+        return
+    data = np.frombuffer(body, dtype=np.uint8)
+    ends = np.flatnonzero(data == ord('"'))
+    ends = ends[data[ends - 1] != ord("\\")]  # of a text that ends with a backslash, the end is not seen; no matter
+    if np.diff(ends, prepend=0, append=len(body)).max() > _LONGEST_TEXT:
+        found = Problem(loc=[], msg=f"a text is longer than {_LONGEST_TEXT} bytes; no field takes one as long")
+        raise RequestError(400, "a text is too long", [found])
 
 
 def _json(body: Content) -> Any:

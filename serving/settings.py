@@ -24,7 +24,9 @@ MAX_IN_FLIGHT: Final = Setting(
     "CHURN_MAX_IN_FLIGHT", "64", "Requests a worker takes at a time; the next ones get 429 at once."
 )
 MAX_HELD_MB: Final = Setting(
-    "CHURN_MAX_HELD_MB", "32", "Megabytes of request bodies a worker holds at a time; what exceeds them gets 429."
+    "CHURN_MAX_HELD_MB",
+    "32",
+    "Megabytes of large bodies and unread answers a worker holds at a time; what exceeds them gets 429.",
 )
 API_KEYS: Final = Setting(
     "CHURN_API_KEYS", "", "Keys that open the APIs and their documents, separated by commas; none lets everybody in."

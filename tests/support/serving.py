@@ -29,20 +29,24 @@ class Served(ServerProcess):
         return httpx.Client(base_url=self.url, timeout=60)
 
 
-def _start(environment: Mapping[str, str], folder: Path, target: str, cwd: Path) -> Served:
+def _start(environment: Mapping[str, str], folder: Path, target: str, cwd: Path, port: int | None = None) -> Served:
     """Start the service; its output goes to `folder/output.txt`."""
     log = {"CHURN_LOG_DIR": str(folder / "predictions")}
     command, output = ("bentoml", "serve", target), folder / "output.txt"
-    server = start(command, free_port(), log | dict(environment), output=output, folder=cwd)
+    server = start(command, port or free_port(), log | dict(environment), output=output, folder=cwd)
     return Served(**vars(server))
 
 
 @contextlib.contextmanager
 def serving(
-    environment: Mapping[str, str], folder: Path, target: str = "service:Churn", cwd: Path = PROJECT
+    environment: Mapping[str, str],
+    folder: Path,
+    target: str = "service:Churn",
+    cwd: Path = PROJECT,
+    port: int | None = None,
 ) -> Iterator[Served]:
     """Serve until the end of the block; the prediction log goes to `folder/predictions`."""
-    served = _start(environment, folder, target, cwd)
+    served = _start(environment, folder, target, cwd, port)
     try:
         served.wait_until_ready()
         yield served
