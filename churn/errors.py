@@ -9,7 +9,7 @@
 `tests/churn/test_errors.py` holds that no error is defined elsewhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 class ProductError(Exception):
@@ -40,6 +40,13 @@ class RenamedSettingError(SettingError):
 
     def __init__(self, old: str, new: str) -> None:
         ChurnError.__init__(self, f"{old} is set in the environment; this setting is {new} now: rename it, or unset it")
+
+
+class StoredFileError(ChurnError):
+    """A file that one of our own commands wrote is damaged."""
+
+    def __init__(self, path: object, problems: Iterable[str], remedy: str) -> None:
+        super().__init__(f"{path} is damaged: {'; '.join(problems)}; {remedy}")
 
 
 class EventLogError(ChurnError):

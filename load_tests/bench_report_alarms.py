@@ -35,10 +35,11 @@ from monitoring.drift.decision import MONITORED, decide
 from monitoring.drift.stored_models import reference_frame
 from monitoring.findings.drift import DriftDecision
 from training.forest.fit import ForestSettings
+from training.model.trained import TrainedModel, TrainingSettings
+from training.run.train import train
 from training.simulate import SimulationSettings, simulate, write_log
 from training.simulator.settings import WORLDS
 from training.table.dataset import training_table
-from training.train import Trained, TrainingSettings, train
 
 log = logging.getLogger("bench-report-alarms")
 
@@ -92,7 +93,7 @@ def reports(world: str, customers: int, seed: int, due: tuple[int, ...]) -> Iter
             yield Report.of(world, customers, seed, elapsed, decide(reference, scored, elapsed_days=elapsed))
 
 
-def _scored(rows: pd.DataFrame, trained: Trained) -> pd.DataFrame:
+def _scored(rows: pd.DataFrame, trained: TrainedModel) -> pd.DataFrame:
     score = trained.fitted.score(trained.fitted.encoder.frame(rows))
     return reference_frame(rows.assign(probability=calibrated(score, trained.calibration)), trained.threshold)
 

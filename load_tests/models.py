@@ -24,8 +24,8 @@ from churn.model.store import champion_model, save
 from churn.quality.measures import LABEL
 from load_tests.customers import draw
 from training.forest.fit import ForestSettings, fit
+from training.model.manifest import typical
 from training.table.folder import parquet_bytes
-from training.train import typical
 
 LARGE: Final = ForestSettings(trees=200, depth=8, leaf=5, seed=0)
 ROWS: Final = 4_000
@@ -42,12 +42,12 @@ def large(settings: ForestSettings = LARGE, rows: int = ROWS) -> Champion:
         "columns": fitted.encoder.columns,
         "null_value": NULL_VALUE,
         "threshold": 0.5,
-        "policy": {},
+        "policy": None,
         "calibration": Calibration(slope=4.0, intercept=-2.0),
         "typical": typical(table[table[LABEL] == 0]),
         "importance": {},
-        "training": {"source": "drawn customers, random labels"},
-        "metrics": {},
+        "training": None,
+        "metrics": None,
     }
     reference = parquet_bytes(table[[*NAMES, LABEL]])
     files = {ONNX: fitted.onnx, FOREST: fitted.arrays.to_bytes(), REFERENCE: reference}

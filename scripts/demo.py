@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import httpx
 
+from churn.activity.dataset_facts import LogFacts, log_facts
 from churn.command import run, say, show
 from churn.errors import DemoError
 from churn.model.champion import Champion, champion_path, read_champion
@@ -49,8 +50,8 @@ def main() -> None:
     with served(bento) as service:
         predictions, explanations = ask(service.url)
     step(5, "comparing what was served with what the model was trained on")
-    facts = json.loads((DATA / "dataset.json").read_text())
-    week = week_of(facts["log_end"] + 1)
+    facts = log_facts(DATA)
+    week = week_of(facts.log_end + 1)
     status = command(
         "monitoring.report",
         "--log-dir",
@@ -110,7 +111,7 @@ def _post(url: str, content: bytes) -> dict[str, Any]:
 
 
 def summary(
-    facts: dict[str, Any],
+    facts: LogFacts,
     champion: Champion,
     bento: str,
     predictions: list[dict[str, Any]],
@@ -121,26 +122,25 @@ def summary(
 ) -> Iterator[str]:
     """What happened, in figures, and where each result lies."""
     model = stored_model(champion.tag, champion.sha256)
-    metrics, training = model.manifest.metrics, model.manifest.training
-    auc = metrics["figures"]["auc"]
-    read, flagged = facts["read"], sum(row["will_churn"] for row in predictions)
+    metrics, training = model.evaluation, model.training
+    auc = metrics.figures["auc"]
+    read, flagged = facts.read, sum(row["will_churn"] for row in predictions)
     yield ""
     yield "What happened"
     yield (
-        f"  log          {read['rows']:,} rows, {read['kept']:,} kept, {read['customers']:,} customers, "
-        f"to {iso(facts['log_end'])}"
+        f"  log          {read.rows:,} rows, {read.kept:,} kept, {read.customers:,} customers, to {iso(facts.log_end)}"
     )
     yield (
-        f"  training     {training['rows']:,} rows of {training['customers']:,} customers at "
-        f"{len(training['snapshots'])} weekly snapshots; {training['churn_rate']:.1%} churned within "
-        f"{training['horizon_days']} days (label `{training['label']}`)"
+        f"  training     {training.rows:,} rows of {training.customers:,} customers at "
+        f"{len(training.snapshots)} weekly snapshots; {training.churn_rate:.1%} churned within "
+        f"{training.horizon_days} days (label `{training.label}`)"
     )
     yield (
-        f"  held out     AUC {auc['value']:.3f} (95 % interval {auc['low']:.3f} to {auc['high']:.3f}) on "
-        f"{metrics['rows']:,} rows of {metrics['customers']:,} customers, {metrics['churners']} of them churned"
+        f"  held out     AUC {auc.value:.3f} (95 % interval {auc.low:.3f} to {auc.high:.3f}) on "
+        f"{metrics.rows:,} rows of {metrics.customers:,} customers, {metrics.churners} of them churned"
     )
-    if metrics["warning"]:
-        yield f"               {metrics['warning']}"
+    if metrics.warning:
+        yield f"               {metrics.warning}"
     yield (
         f"  scored       {len(predictions):,} customers at risk in {week}; {flagged} flagged "
         f"(probability at least {model.manifest.threshold:.3f})"

@@ -12,11 +12,12 @@ import pytest
 from churn.model.artifact import StoredModel
 from churn.model.champion import Champion, write_champion
 from churn.model.store import champion_model, save
-from churn.moments import iso
 from tests.support import synthetic
 from training.forest.fit import ForestSettings
+from training.model.manifest import ModelFacts, model_facts
+from training.model.trained import TrainedModel, TrainingSettings
 from training.options import SETTINGS as STRAY_NAMES
-from training.train import Trained, TrainingSettings, train
+from training.run.train import train
 
 # Before anything imports BentoML, which reads it once: no test touches the user's store.
 # (Nothing above does: the training module imports it where it saves.)
@@ -37,7 +38,7 @@ class ChampionModel:
     pointer: Path
     champion: Champion
     model: StoredModel
-    trained: Trained
+    trained: TrainedModel
     table: pd.DataFrame
 
     @property
@@ -47,25 +48,18 @@ class ChampionModel:
 
 
 @pytest.fixture(scope="session")
-def trained() -> Trained:
+def trained() -> TrainedModel:
     return train(synthetic.training_table(), SETTINGS, lambda _: None)
 
 
 @pytest.fixture(scope="session")
-def facts(trained: Trained) -> dict[str, object]:
-    dates = [iso(int(moment)) for moment in sorted(trained.table.as_of.unique())]
-    return {
-        "source": "synthetic",
-        "first_ts": 1_538_352_000_000,
-        "log_end": int(trained.table.as_of.max()) + 30 * 86_400_000,
-        "snapshots": dates,
-        "short_snapshots": [],
-    }
+def facts(trained: TrainedModel) -> ModelFacts:
+    return model_facts(trained, synthetic.table_facts(trained.table))
 
 
 @pytest.fixture(scope="session")
-def champion(trained: Trained, facts: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> ChampionModel:
-    stored = save(trained.manifest(facts), trained.files(), {}, {})
+def champion(trained: TrainedModel, facts: ModelFacts, tmp_path_factory: pytest.TempPathFactory) -> ChampionModel:
+    stored = save(vars(facts), trained.files(), {}, {})
     pointer = tmp_path_factory.mktemp("champion") / "champion.json"
     write_champion(pointer, stored)
     return ChampionModel(

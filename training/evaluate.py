@@ -4,16 +4,27 @@ import argparse
 from pathlib import Path
 
 from churn.command import run, say, show
-from training.evaluation_report.report import FOLDER, PROTOCOLS, markdown, report, write_report
+from training.evaluation_report.report import (
+    FOLDER,
+    PROTOCOLS,
+    ReportSettings,
+    markdown,
+    read_truth,
+    report,
+    write_report,
+)
 from training.evaluation_report.whole_history import SPLITS
 from training.options import add_option, parse
+from training.run.run import evaluation_of
 from training.table.folder import DataFolder
 
 
 def main() -> None:
     arguments = _arguments()
     folder = DataFolder(arguments.data)
-    sections, found = report(folder, arguments.protocol, arguments.splits, arguments.truth, say)
+    truth = None if arguments.truth is None else read_truth(arguments.truth)
+    settings = ReportSettings(arguments.protocol, arguments.splits, truth)
+    sections, found = report(folder, evaluation_of(folder, say), settings, say)
     title = f"Evaluation on {found['log']}"
     paths = write_report(arguments.out, title, sections, found)
     show(markdown(title, sections))

@@ -2,10 +2,14 @@
 
 import argparse
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from churn.activity.labels import HORIZON_DAYS, KINDS, check
+import pandas as pd
+
+from churn.activity.dataset_facts import LogFacts, TableFacts
+from churn.activity.labels import HORIZON_DAYS, KINDS, Definition
 from churn.activity.reading import read_events
 from churn.activity.typed import EventLog, write_events
 from churn.command import run, say, show
@@ -26,7 +30,7 @@ FORMATS: Final = ("table", "requests")
 
 def main() -> None:
     arguments = _arguments()
-    check(arguments.label, arguments.horizon_days)
+    definition = Definition(arguments.label, arguments.horizon_days)
     if arguments.format not in FORMATS:
         raise SettingError("FORMAT", arguments.format, f"one of {', '.join(FORMATS)}")
     folder = DataFolder(arguments.data)
@@ -36,7 +40,7 @@ def main() -> None:
         say(line)
     folder.path.mkdir(parents=True, exist_ok=True)
     write_events(log, folder.events)
-    facts = featurize(log, folder, source, arguments.label, arguments.horizon_days)
+    facts = featurize(log, folder, source, definition)
     if arguments.format == "requests":
         written = folder.write_requests(bodies(folder.newest_table()))
         show(f"request bodies: {len(written)} files, {written[0] if written else 'none'} and on")
@@ -58,56 +62,57 @@ def find_log(given: str | None, folder: DataFolder) -> str:
     return str(simulated)
 
 
-def featurize(log: EventLog, folder: DataFolder, source: str, label: str, horizon_days: int) -> dict[str, Any]:
+def featurize(log: EventLog, folder: DataFolder, source: str, definition: Definition) -> LogFacts:
     """Write the newest features and, where the log is long enough, the training table; return the facts."""
-    first_ts, log_end = log.report.first_ts, log.log_end
-    newest = newest_table(log.events, first_ts, log_end)
+    newest = newest_table(log.events, log.report.first_ts, log.log_end)
     folder.write_table(NEWEST, newest)
-    facts: dict[str, Any] = {
+    about_the_log: dict[str, Any] = {
         "source": Path(source).name,
         "contract": CONTRACT_VERSION,
-        "first_ts": first_ts,
-        "log_end": log_end,
-        "label": label,
-        "horizon_days": horizon_days,
+        "first_ts": log.report.first_ts,
+        "log_end": log.log_end,
+        "label": definition.kind,
+        "horizon_days": definition.horizon_days,
         "newest_rows": len(newest),
-        "read": log.report.to_dict(),
+        "read": log.report,
     }
+    facts: LogFacts
     try:
-        facts |= _training_facts(log, folder, label, horizon_days)
+        table = training_table(log.events, log.report.first_ts, log.log_end, definition, say)
     except NotEnoughDataError as error:
         folder.drop_training_table()
-        facts |= {"refused": str(error)}
+        facts = LogFacts(**about_the_log, refused=str(error))
+    else:
+        folder.write_table(TRAINING, table)
+        facts = _table_facts(table, about_the_log)
     folder.write_facts(facts)
     return facts
 
 
-def _training_facts(log: EventLog, folder: DataFolder, label: str, horizon_days: int) -> dict[str, Any]:
-    table = training_table(log.events, log.report.first_ts, log.log_end, label, horizon_days, say)  # type: ignore[arg-type]  # checked above
-    folder.write_table(TRAINING, table)
-    return {
-        "refused": None,
-        "rows": len(table),
-        "customers": int(table.customer_id.nunique()),
-        "snapshots": [iso(int(moment)) for moment in sorted(table.as_of.unique())],
-        "short_snapshots": [iso(int(moment)) for moment in sorted(table.as_of[table.short].unique())],
-        "churn_rate": float(table[LABEL].mean()) if len(table) else None,
-        "fingerprint": fingerprint(table),
-    }
-
-
-def _tell(facts: dict[str, Any], folder: DataFolder) -> None:
-    show(
-        f"newest features: {facts['newest_rows']} customers at risk after {iso(facts['log_end'])}, "
-        f"in {folder.path / NEWEST}"
+def _table_facts(table: pd.DataFrame, about_the_log: Mapping[str, Any]) -> TableFacts:
+    return TableFacts(
+        **about_the_log,
+        refused=None,
+        rows=len(table),
+        customers=int(table.customer_id.nunique()),
+        snapshots=tuple(iso(int(moment)) for moment in sorted(table.as_of.unique())),
+        short_snapshots=tuple(iso(int(moment)) for moment in sorted(table.as_of[table.short].unique())),
+        churn_rate=float(table[LABEL].mean()),
+        fingerprint=fingerprint(table),
     )
-    if facts["refused"]:
-        show(f"no training table: {facts['refused']}")
-        return
-    dates = facts["snapshots"]
+
+
+def _tell(facts: LogFacts, folder: DataFolder) -> None:
     show(
-        f"training table: {facts['rows']} rows of {facts['customers']} customers at {len(dates)} weekly snapshots "
-        f"({dates[0]} to {dates[-1]}), {facts['churn_rate']:.1%} churned, in {folder.path / TRAINING}"
+        f"newest features: {facts.newest_rows} customers at risk after {iso(facts.log_end)}, in {folder.path / NEWEST}"
+    )
+    if not isinstance(facts, TableFacts):
+        show(f"no training table: {facts.refused}")
+        return
+    dates = facts.snapshots
+    show(
+        f"training table: {facts.rows} rows of {facts.customers} customers at {len(dates)} weekly snapshots "
+        f"({dates[0]} to {dates[-1]}), {facts.churn_rate:.1%} churned, in {folder.path / TRAINING}"
     )
 
 

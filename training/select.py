@@ -22,7 +22,7 @@ from training.selection.leaderboard import FOREST, Leaderboard, Timing
 from training.table.dataset import fingerprint
 from training.table.folder import DataFolder
 from training.table.split import FOLDS, Fold, split
-from training.tracking.runs import Run, figures_with_bounds, tracked
+from training.tracking.runs import Run, tracked, with_bounds
 
 TIME_LIMIT: Final = 120.0
 SHORTEST, LONGEST = 30.0, 86_400.0
@@ -146,9 +146,7 @@ def record(tracked_run: Run, board: Leaderboard, target: Path) -> None:
     """The board in MLflow: each model's figures, and the files."""
     for entry in board.entries:
         stem = entry.name.replace("'", "").replace("(", "").replace(")", "").replace(" ", "_")
-        tracked_run.metrics(
-            figures_with_bounds({f"{stem}.auc": entry.auc, f"{stem}.difference_to_best": entry.difference})
-        )
+        tracked_run.metrics(with_bounds({f"{stem}.auc": entry.auc, f"{stem}.difference_to_best": entry.difference}))
     tracked_run.metrics({"forest.place": board.forest.place, "rows": board.rows, "churners": board.churners})
     tracked_run.folder(target, "selection")
 
@@ -160,14 +158,14 @@ def main() -> None:
     if find_spec("autogluon") is None:
         raise AutoGluonMissingError
     folder = DataFolder(arguments.data)
-    table, facts = folder.training_table(), folder.facts()
+    table, facts = folder.training_table()
     with tracked("find_best_model", arguments.data, arguments.tracking, say) as tracked_run:
         start = time.monotonic()
-        board = select(table, facts["horizon_days"], settings, say)
+        board = select(table, facts.horizon_days, settings, say)
         shape = f"Our forest: {forest.trees} trees of depth {forest.depth}, at least {forest.leaf} rows in a leaf."
         took = f"All fits took {time.monotonic() - start:.0f} s; the limit was {settings.time_limit:.0f} s."
         write(board, arguments.report, [*NOTES, shape, took])
-        tracked_run.parameters({"fingerprint": fingerprint(table), "label": facts["label"], **asdict(settings)})
+        tracked_run.parameters({"fingerprint": fingerprint(table), "label": facts.label, **asdict(settings)})
         record(tracked_run, board, arguments.report)
     for line in (arguments.report / "leaderboard.md").read_text().splitlines():
         show(line)

@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
 import orjson
@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from churn.contract import CONTRACT_VERSION, NAMES
 from churn.errors import ArtifactError, ContractMismatchError, ModelStoreError
+from churn.model.facts import EvaluationFacts, Facts, PolicyFacts, TrainingFacts
 
 FORMAT_VERSION: Final = 1
 MODEL_NAME: Final = "churn"
@@ -39,6 +40,8 @@ MAXIMUM_FOREST_BYTES: Final = 256 * 1024 * 1024
 """A forest's arrays, unpacked: some 7 million nodes. A larger file is a mistake or an attack."""
 
 _TAG: Final = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?:[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
+
+Recorded = TypeVar("Recorded", bound=Facts)
 
 
 class _Stored(BaseModel):
@@ -64,7 +67,8 @@ class Manifest(_Stored):
 
     `typical` holds, over the customers of the reference who stayed, the median of each
     numeric feature and the share of each category. `importance` is each feature's share
-    of the mean absolute contribution on the reference; it sums to 1.
+    of the mean absolute contribution on the reference; it sums to 1. A model that was made
+    for a benchmark has no `policy`, `training` and `metrics`.
     """
 
     format_version: Literal[1] = FORMAT_VERSION
@@ -73,12 +77,12 @@ class Manifest(_Stored):
     columns: tuple[Column, ...]
     null_value: float
     threshold: float
-    policy: dict[str, Any]
+    policy: PolicyFacts | None
     calibration: Calibration
     typical: dict[str, float | dict[str, float] | None]
     importance: dict[str, float]
-    training: dict[str, Any]
-    metrics: dict[str, Any]
+    training: TrainingFacts | None
+    metrics: EvaluationFacts | None
     files: dict[str, str]
 
 
@@ -146,8 +150,24 @@ class StoredModel:
         """The reference sample as Parquet."""
         return self._verified(REFERENCE)
 
+    @property
+    def training(self) -> TrainingFacts:
+        """The data and the settings it was trained with."""
+        return _recorded(self.tag, "training", self.manifest.training)
+
+    @property
+    def evaluation(self) -> EvaluationFacts:
+        """Its figures on held-out rows."""
+        return _recorded(self.tag, "metrics", self.manifest.metrics)
+
     def _verified(self, name: str) -> bytes:
         return _read_verified(self.tag, self.path / name, self.manifest.files[name])
+
+
+def _recorded(tag: str, field: str, facts: Recorded | None) -> Recorded:
+    if facts is None:
+        raise ArtifactError(f"{tag}: {MANIFEST}: {field} is null: the model was not made by training; run `make train`")
+    return facts
 
 
 def _check_unpacked_size(content: bytes) -> None:

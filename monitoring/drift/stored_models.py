@@ -43,13 +43,13 @@ class Watched:
     @property
     def definition(self) -> Definition:
         """Of churn: what the model was trained to foresee, and how far ahead."""
-        training = self.model.manifest.training
-        return Definition(training["label"], training["horizon_days"])
+        training = self.model.training
+        return Definition(training.label, training.horizon_days)  # type: ignore[arg-type]  # checked by Definition
 
     @property
     def reference_as_of(self) -> str:
         """The moment the reference describes: the newest labelled snapshot of the training log."""
-        return str(self.model.manifest.training.get("reference_as_of", "unknown"))
+        return self.model.training.reference_as_of
 
     def days_since_reference(self, moment: int) -> float:
         """Days from the reference to a moment (UTC epoch milliseconds), 0 before it; infinite where none is known."""

@@ -5,9 +5,12 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 
+from churn.activity.dataset_facts import TableFacts
 from churn.activity.features import DAY_MS
-from churn.contract import LOOKBACK_DAYS, MEASURES, NAMES, WINDOWS
-from churn.moments import epoch_ms
+from churn.activity.report import ReadReport
+from churn.contract import CONTRACT_VERSION, LOOKBACK_DAYS, MEASURES, NAMES, WINDOWS
+from churn.moments import epoch_ms, iso
+from training.table.dataset import fingerprint
 
 NEWEST = epoch_ms(datetime(2019, 1, 29, tzinfo=UTC))
 
@@ -17,6 +20,40 @@ def training_table(customers: int = 200, snapshots: int = 8, seed: int = 0) -> p
     generator = np.random.default_rng(seed)
     parts = [_snapshot(generator, customers, NEWEST - back * 7 * DAY_MS) for back in range(snapshots)]
     return pd.concat(parts).sort_values(["as_of", "customer_id"], ignore_index=True)
+
+
+def table_facts(table: pd.DataFrame, source: str = "synthetic") -> TableFacts:
+    """The facts that `make featurize` would write beside a table."""
+    first_ts, log_end = 1_538_352_000_000, int(table.as_of.max()) + 30 * DAY_MS
+    read = ReadReport(
+        files=1,
+        rows=10,
+        kept=10,
+        dropped={},
+        nulled={},
+        examples=(),
+        customers=int(table.customer_id.nunique()),
+        first_ts=first_ts,
+        log_end=log_end,
+        after_gap=0,
+    )
+    return TableFacts(
+        source=source,
+        contract=CONTRACT_VERSION,
+        first_ts=first_ts,
+        log_end=log_end,
+        label="either",
+        horizon_days=30,
+        newest_rows=0,
+        read=read,
+        refused=None,
+        rows=len(table),
+        customers=int(table.customer_id.nunique()),
+        snapshots=tuple(iso(int(moment)) for moment in sorted(table.as_of.unique())),
+        short_snapshots=(),
+        churn_rate=float(table["churned"].mean()),
+        fingerprint=fingerprint(table),
+    )
 
 
 def _snapshot(generator: np.random.Generator, customers: int, as_of: int) -> pd.DataFrame:

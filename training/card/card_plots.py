@@ -1,6 +1,6 @@
 """Held-out predictions to the curves of the model card, with bands that know customers repeat."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +16,7 @@ from training.card.plots import CHURN, STAY, Bar, Caption, Curve, Plot, bars, be
 from training.evaluation.error_analysis import Segment
 from training.evaluation.permutation import MeasureImportance
 from training.forest.fit import FittedForest
+from training.forest.search import Search
 
 DRAWS: Final = 200
 BINS: Final = 10
@@ -212,14 +213,14 @@ def _segment_plot(found: Sequence[Segment], overall: float, limits: tuple[float,
     return bars(caption, label, rows, reference=overall, limits=limits)
 
 
-def search_plot(searched: Mapping[str, Any]) -> Plot:
-    """AUC of every forest that was tried against its number of nodes (`training.forest.search.Search.to_dict`)."""
-    curve, chosen = searched["curve"], searched["chosen"]
-    nodes = np.array([entry["nodes"] for entry in curve], dtype=np.float64)
-    auc = np.array([entry["auc"] for entry in curve], dtype=np.float64)
+def search_plot(search: Search) -> Plot:
+    """AUC of every forest that was tried against its number of nodes."""
+    curve, chosen = search.curve, search.winner
+    nodes = np.array([candidate.nodes for candidate in curve], dtype=np.float64)
+    auc = np.array([candidate.auc for candidate in curve], dtype=np.float64)
     alt = (
         f"{len(curve)} forests of {nodes.min():,.0f} to {nodes.max():,.0f} nodes reach an AUC of {auc.min():.3f} to "
-        f"{auc.max():.3f}; the chosen one has {chosen['nodes']:,} nodes and {chosen['auc']:.3f}."
+        f"{auc.max():.3f}; the chosen one has {chosen.nodes:,} nodes and {chosen.auc:.3f}."
     )
     caption = Caption("search", "Forests tried: quality and size", alt)
     return sizes(caption, ("nodes of all trees", "AUC in the search"), nodes, auc, curve.index(chosen))

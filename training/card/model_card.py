@@ -2,9 +2,9 @@
 
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import jinja2
 import pandas as pd
@@ -13,6 +13,7 @@ from churn.code_version import CodeVersion
 from churn.contract import AT_RISK_DAYS, CATEGORICAL, LOOKBACK_DAYS, NAMES
 from churn.files import whole_folder
 from churn.model.champion import Champion
+from churn.model.facts import TrainingFacts
 from churn.moments import iso
 from churn.quality.figure import Figure
 from churn.quality.measures import LABEL
@@ -21,12 +22,9 @@ from training.card.plots import Plot
 from training.evaluation.error_analysis import Errors, Segment, errors, segments
 from training.evaluation.feature_cost import FeatureCost, feature_cost
 from training.evaluation.permutation import permutation_importance
-from training.forest.fit import ForestSettings
-from training.table.split import Fold, Split, split
-from training.tracking.runs import flat
-
-if TYPE_CHECKING:
-    from training.train import Trained
+from training.model.manifest import ModelFacts
+from training.model.trained import TrainedModel
+from training.tracking.runs import Interval, flat
 
 HTML, MARKDOWN, PLOTS = "model_card.html", "model_card.md", "plots"
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -76,8 +74,8 @@ class Card:
 
 
 def card(
-    trained: "Trained",
-    manifest: Mapping[str, Any],
+    trained: TrainedModel,
+    facts: ModelFacts,
     code: CodeVersion,
     run_id: str | None,
     cost: FeatureCost | None,
@@ -87,15 +85,15 @@ def card(
 
     Args:
         trained: the model and its held-out predictions.
-        manifest: what it is to be stored with (`Trained.manifest`).
+        facts: of its manifest.
         code: that made it.
         run_id: of MLflow; None when nothing is tracked.
         cost: of leaving a feature out, where it was worked out.
         progress: is told what is being done.
     """
-    rows = held_out_rows(trained)
-    seed = trained.settings.seed
-    importance = permutation_importance(trained.table, newest_folds(trained), forest_of(trained), seed, progress)
+    rows = trained.held_out_rows()
+    seed, search = trained.settings.seed, trained.forests.found
+    importance = permutation_importance(trained.table, trained.newest_folds(), trained.forests.of, seed, progress)
     progress("model card: error analysis and plots")
     kinds = segments(rows, seed)
     plots = (
@@ -103,72 +101,42 @@ def card(
         shap_summary(trained.fitted, trained.reference, seed),
         permutation_plot(importance),
         *segment_plots(kinds, trained.evaluation.figures["auc"].value),
-        *([search_plot(trained.searched)] if trained.searched else []),
+        *([search_plot(search)] if search else []),
     )
-    facts = {
-        **_figures(manifest),
-        **_data(trained, manifest["training"]),
+    shown = {
+        **_figures(facts),
+        **_data(trained.table, facts.training),
         **_errors(kinds, errors(rows)),
         "cost": cost,
-        "searched": trained.searched,
+        "searched": search.to_dict() if search else None,
         "without": trained.settings.forest.without,
         "code": str(code),
         "run_id": run_id,
         "uses": USES,
         "misuses": MISUSES,
     }
-    return Card(facts, plots)
+    return Card(shown, plots)
 
 
-def held_out_rows(trained: "Trained") -> pd.DataFrame:
-    """Held-out predictions beside the features they were made from."""
-    predictions = trained.held_out[["score", "probability", "flagged"]]
-    return trained.table[["customer_id", "as_of", *NAMES, LABEL]].join(predictions, how="inner")
-
-
-def judged_folds(trained: "Trained") -> Split:
-    """The split behind `trained.held_out`."""
-    settings = trained.settings
-    return split(trained.table, settings.horizon_days, settings.seed, settings.folds, settings.origins)
-
-
-def forest_of(trained: "Trained") -> Callable[[Fold], ForestSettings]:
-    """The settings of the forest behind each fold's held-out rows: that of the model, or the fold's own."""
-    own = (trained.searched or {}).get("by_fold", {})
-    return lambda fold: replace(trained.settings.forest, **own.get(str(fold.number), {}))
-
-
-def gender_cost(trained: "Trained", progress: Callable[[str], None]) -> FeatureCost:
+def gender_cost(trained: TrainedModel, progress: Callable[[str], None]) -> FeatureCost:
     """What leaving gender out of this model costs, or has cost."""
-    folds, seed = judged_folds(trained).folds, trained.settings.seed
-    return feature_cost("gender", trained.table, folds, forest_of(trained), trained.held_out, seed, progress)
+    folds, seed = trained.split().folds, trained.settings.seed
+    return feature_cost("gender", trained.table, folds, trained.forests.of, trained.held_out, seed, progress)
 
 
-def newest_folds(trained: "Trained") -> list[Fold]:
-    """The folds of the newest tested date, with its rows only."""
-    parts = judged_folds(trained)
-    newest = parts.origins[0]
-    at_newest = (trained.table.as_of == newest).to_numpy()
-    return [replace(fold, test=fold.test[at_newest[fold.test]]) for fold in parts.folds if fold.origin == newest]
-
-
-def _figures(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    metrics = manifest["metrics"]
+def _figures(facts: ModelFacts) -> dict[str, Any]:
     table = [
-        {"name": name, "meaning": meaning, "figure": Figure(found["value"], found["low"], found["high"]), **found}
-        for key, found in metrics["figures"].items()
+        {"name": name, "meaning": meaning, **found.model_dump()}
+        for key, found in facts.metrics.figures.items()
         for name, meaning in [MEASURES.get(key, (key.replace("_", " "), ""))]
     ]
-    warnings = metrics.get("warnings") or [metrics["warning"]]
     return {
-        "figures": {
-            key: Figure(*(found[end] for end in ("value", "low", "high"))) for key, found in metrics["figures"].items()
-        },
+        "figures": facts.metrics.figures,
         "figure_table": table,
-        "warnings": [warning for warning in warnings if warning],
-        "metrics": metrics,
-        "threshold": manifest["threshold"],
-        "policy": [(name.replace("_", " "), _shown(value)) for name, value in manifest["policy"].items()],
+        "warnings": facts.metrics.warnings,
+        "metrics": facts.metrics,
+        "threshold": facts.threshold,
+        "policy": [(name.replace("_", " "), _shown(value)) for name, value in facts.policy.model_dump().items()],
     }
 
 
@@ -185,33 +153,31 @@ def _shown(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _data(trained: "Trained", training: Mapping[str, Any]) -> dict[str, Any]:
-    table = trained.table
+def _data(table: pd.DataFrame, training: TrainingFacts) -> dict[str, Any]:
     data = [
-        ("log", training["source"]),
-        ("log's span", f"{iso(training['first_ts'])} to {iso(training['log_end'])}"),
+        ("log", training.source),
+        ("log's span", f"{iso(training.first_ts)} to {iso(training.log_end)}"),
         ("rows", f"{len(table):,}, one per customer at risk and weekly snapshot"),
         ("customers", f"{table.customer_id.nunique():,}"),
         ("customers who churned", f"{table.customer_id[table[LABEL] == 1].nunique():,}"),
         ("rows with churn", f"{table[LABEL].mean():.1%}"),
-        ("snapshots", f"{len(training['snapshots'])}, {training['snapshots'][0]} to {training['snapshots'][-1]}"),
+        ("snapshots", f"{len(training.snapshots)}, {training.snapshots[0]} to {training.snapshots[-1]}"),
         (
             "of them with a short history",
-            f"{len(training['short_snapshots'])} (less than the {LOOKBACK_DAYS} days that features look back)",
+            f"{len(training.short_snapshots)} (less than the {LOOKBACK_DAYS} days that features look back)",
         ),
-        ("fingerprint of the rows", training["fingerprint"]),
+        ("fingerprint of the rows", training.fingerprint),
     ]
     return {
         "data": data,
-        "label": training["label"],
-        "label_text": LABELS.get(training["label"], training["label"]),
-        "horizon_days": training["horizon_days"],
+        "label": training.label,
+        "label_text": LABELS.get(training.label, training.label),
+        "horizon_days": training.horizon_days,
         "at_risk_days": AT_RISK_DAYS,
         "settings": [
-            (name, _shown(value))
-            for name, value in flat({"forest": _set(training["forest"]), "seed": training["seed"]})
+            (name, _shown(value)) for name, value in flat({"forest": _set(training.forest), "seed": training.seed})
         ],
-        "versions": list(training["versions"].items()),
+        "versions": list(training.versions.items()),
         "feature_count": len(NAMES),
         "category_count": len(CATEGORICAL),
     }
@@ -262,7 +228,7 @@ def _environment(*, escaped: bool) -> jinja2.Environment:
     return environment
 
 
-def figure_text(figure: Figure | None, percent: bool = False) -> str:
+def figure_text(figure: Interval | None, percent: bool = False) -> str:
     """A figure with its interval; says so where there were too few rows for one."""
     if figure is None:
         return "too few to say"

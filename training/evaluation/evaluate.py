@@ -2,19 +2,20 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from churn.errors import NotEnoughDataError, PrecisionTargetError
+from churn.model.facts import EvaluationFacts, FigureFacts
 from churn.model.scoring import calibrated
 from churn.moments import iso
 from churn.quality.figure import Figure
 from churn.quality.intervals import RESAMPLES, cluster_weights, decision_intervals, distance_interval, percentile
 from churn.quality.measures import LABEL, METRICS, TOP_SHARES, Judged, calibration_gaps
-from training.forest.fit import Scored, calibrate
+from training.forest.fit import ScoredRows, calibrate
 from training.forest.policy import PolicySettings, choose
 
 FEW_CHURNERS: Final = 30
@@ -50,22 +51,21 @@ class Evaluation:
         """Why these figures conclude less than they seem to."""
         return tuple(self._too_few())
 
-    @property
-    def warning(self) -> str | None:
-        return "; ".join(self.warnings) or None
-
-    def to_dict(self) -> dict[str, Any]:
-        figures = {name: asdict(figure) | asdict(self.support[name]) for name, figure in self.figures.items()}
-        return {
-            "figures": figures,
-            "rows": self.rows,
-            "customers": self.customers,
-            "churners": self.churners,
-            "dates": self.dates,
-            "split": self.split,
-            "warning": self.warning,
-            "warnings": self.warnings,
-        }
+    def facts(self) -> EvaluationFacts:
+        """The evaluation as the manifest records it."""
+        return EvaluationFacts(
+            figures={
+                name: FigureFacts(**asdict(figure), **asdict(self.support[name]))
+                for name, figure in self.figures.items()
+            },
+            rows=self.rows,
+            customers=self.customers,
+            churners=self.churners,
+            dates=self.dates,
+            split=self.split,
+            warning="; ".join(self.warnings) or None,
+            warnings=self.warnings,
+        )
 
     def _too_few(self) -> Iterable[str]:
         if self.churners < FEW_CHURNERS:
@@ -82,7 +82,7 @@ class Evaluation:
             yield "the interval of the AUC reaches 0.5: these rows do not show that the model knows anything"
 
 
-def cross_fitted(scored: Scored, policy: PolicySettings) -> pd.DataFrame:
+def cross_fitted(scored: ScoredRows, policy: PolicySettings) -> pd.DataFrame:
     """Add `probability` and `flagged` to the tested rows, with what was known of other customers at their origin.
 
     For each origin and fold, calibration and threshold come from the scores of the other

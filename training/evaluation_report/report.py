@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 from ibis import Table
 
+from churn.activity.dataset_facts import TableFacts
 from churn.activity.features import DAY_MS
 from churn.activity.typed import load_events
 from churn.errors import SettingError, TruthError
 from churn.files import replace_file
+from churn.model.facts import EvaluationFacts
 from churn.quality.intervals import percentile
 from churn.quality.measures import LABEL
 from churn.quality.paired import paired
@@ -22,6 +24,7 @@ from training.evaluation_report.whole_history import (
     NUMBERS,
     OBSERVED,
     SILENCE_DAYS,
+    SPLITS,
     Draws,
     Progress,
     Protocol,
@@ -31,9 +34,9 @@ from training.evaluation_report.whole_history import (
     random_splits,
 )
 from training.forest.fit import ForestSettings
+from training.model.kept_evaluation import KeptEvaluation, KeptFacts
 from training.table.folder import DataFolder
 from training.table.split import split
-from training.train import EVALUATION, HELD_OUT, TrainingSettings, keep_evaluation, train
 
 ProtocolName = Literal["point-in-time", "whole-history"]
 PROTOCOLS: Final[tuple[ProtocolName, ...]] = get_args(ProtocolName)
@@ -61,49 +64,31 @@ class Section:
     rows: tuple[tuple[str, ...], ...] = ()
 
 
-@dataclass(frozen=True)
-class Ours:
-    """The evaluation that training left: its figures, and the held-out predictions they are of."""
-
-    found: Mapping[str, Any]
-    held_out: pd.DataFrame
-
-
-def our_evaluation(folder: DataFolder, table: pd.DataFrame, facts: Mapping[str, Any], progress: Progress) -> Ours:
-    """What `make train` left for this table; made here with the standard forest if it left nothing."""
-    path = folder.path / EVALUATION
-    if not path.exists() or json.loads(path.read_text())["fingerprint"] != facts["fingerprint"]:
-        progress(f"no evaluation of this table in {folder.path}: making it with the standard forest")
-        keep_evaluation(train(table, TrainingSettings(facts["label"], facts["horizon_days"]), progress), folder)
-    return Ours(json.loads(path.read_text()), pd.read_parquet(folder.path / HELD_OUT))
-
-
-def point_in_time_section(found: Mapping[str, Any]) -> Section:
+def point_in_time_section(found: EvaluationFacts) -> Section:
     """Our own figures, each with its interval and what it rests on."""
-    figures: Mapping[str, Mapping[str, float]] = found["figures"]
     return Section(
         "Point in time: this model",
         (
             (
-                f"Held out: {found['rows']} rows of {found['customers']} customers, {found['churners']} of whom "
-                f"churned, at {', '.join(found['dates'])}; {found['split']}."
+                f"Held out: {found.rows} rows of {found.customers} customers, {found.churners} of whom "
+                f"churned, at {', '.join(found.dates)}; {found.split}."
             ),
             (
                 "Intervals (95 %) count a customer once, with all rows: bootstrap over customers; precision and recall "
                 "by Wilson's formula with the effective number of customers."
             ),
         ),
-        tuple(found["warnings"]),
+        found.warnings,
         ("figure", "value", "95 % interval", "customers", "churners"),
         tuple(
             (
                 name.replace("_", " "),
-                f"{figure['value']:.3f}",
-                f"{figure['low']:.3f} to {figure['high']:.3f}",
-                str(figure["customers"]),
-                str(figure["churners"]),
+                f"{figure.value:.3f}",
+                f"{figure.low:.3f} to {figure.high:.3f}",
+                str(figure.customers),
+                str(figure.churners),
             )
-            for name, figure in figures.items()
+            for name, figure in found.figures.items()
         ),
     )
 
@@ -192,21 +177,21 @@ def _draws(draws: Draws) -> str:
 
 
 def predecessor_scores(
-    events: Table, table: pd.DataFrame, found: Mapping[str, Any], horizon_days: int, progress: Progress
+    events: Table, table: pd.DataFrame, found: KeptFacts, horizon_days: int, progress: Progress
 ) -> pd.DataFrame:
     """The held-out rows scored by the same kind of forest on the predecessor's features, up to each row's `as_of`.
 
     Columns: `customer_id`, `as_of`, `predecessor`, `predecessor_with_span`.
     """
     rows = point_in_time(events, table, progress)
-    parts = split(table, horizon_days, found["seed"])
-    forest = ForestSettings(**found["forest"], seed=found["seed"])
+    parts = split(table, horizon_days, found.seed)
+    forest = ForestSettings(found.forest.trees, found.forest.depth, found.forest.leaf, found.seed)
     plain = held_out_scores(rows, NUMBERS, parts, forest, progress)
     with_span = held_out_scores(rows, [*NUMBERS, OBSERVED], parts, forest, progress)
     return table.loc[plain.index, KEY].assign(predecessor=plain, predecessor_with_span=with_span)
 
 
-def against_section(ours: Ours, theirs: pd.DataFrame, seed: int) -> tuple[Section, dict[str, Any]]:
+def against_section(ours: KeptEvaluation, theirs: pd.DataFrame, seed: int) -> tuple[Section, dict[str, Any]]:
     """Our features against the predecessor's on the same rows, with the interval of the difference."""
     rows = ours.held_out.merge(theirs, on=KEY, how="inner", validate="1:1")
     names = {"score": "ours", "predecessor": "the predecessor's", "predecessor_with_span": "and the observed time span"}
@@ -250,7 +235,7 @@ def read_truth(path: Path) -> pd.DataFrame:
     return frame
 
 
-def truth_section(ours: Ours, truth: pd.DataFrame, label: str, seed: int) -> tuple[Section, dict[str, Any]]:
+def truth_section(ours: KeptEvaluation, truth: pd.DataFrame, label: str, seed: int) -> tuple[Section, dict[str, Any]]:
     """Our AUC as a share of that of the true probabilities, the best there can be on these rows.
 
     Raises:
@@ -320,38 +305,65 @@ def _plain(text: str) -> str:
     return html.escape(text, quote=False)
 
 
+@dataclass(frozen=True)
+class ReportSettings:
+    """What the report is to say beside the model's own figures.
+
+    Attributes:
+        protocol: `whole-history` runs the published protocol too.
+        splits: random splits of that protocol.
+        truth: the simulator's true probabilities (`read_truth`).
+
+    Raises:
+        SettingError: a protocol that does not exist.
+    """
+
+    protocol: str = PROTOCOLS[0]
+    splits: int = SPLITS
+    truth: pd.DataFrame | None = None
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise SettingError("protocol", self.protocol, f"one of {', '.join(PROTOCOLS)}")
+
+
 def report(
-    folder: DataFolder, protocol: str, splits: int, truth: Path | None, progress: Progress
+    folder: DataFolder, ours: KeptEvaluation, settings: ReportSettings, progress: Progress
 ) -> tuple[list[Section], dict[str, Any]]:
     """The sections of the report, and the same facts for a machine.
 
     Raises:
-        NotEnoughDataError: no training table, or too few customers for it.
-        SettingError: a protocol that does not exist.
+        NotEnoughDataError: no training table, or too few customers for the protocol.
+        SettingError: `splits` out of range.
         TruthError: the true probabilities do not fit.
     """
-    if protocol not in PROTOCOLS:
-        raise SettingError("protocol", protocol, f"one of {', '.join(PROTOCOLS)}")
-    table, facts = folder.training_table(), folder.facts()
-    known = None if truth is None else read_truth(truth)
-    ours = our_evaluation(folder, table, facts, progress)
-    sections = [point_in_time_section(ours.found)]
-    found: dict[str, Any] = {"log": facts["source"], "protocol": protocol, "point_in_time": ours.found}
-    if known is not None:
-        section, found["truth"] = truth_section(ours, known, facts["label"], ours.found["seed"])
+    table, facts = folder.training_table()
+    sections = [point_in_time_section(ours.facts)]
+    found: dict[str, Any] = {
+        "log": facts.source,
+        "protocol": settings.protocol,
+        "point_in_time": ours.facts.model_dump(mode="json"),
+    }
+    if settings.truth is not None:
+        section, found["truth"] = truth_section(ours, settings.truth, facts.label, ours.facts.seed)
         sections.append(section)
-    if protocol == "whole-history":
-        more, compared = _whole_history(folder, table, facts, ours, splits, progress)
+    if settings.protocol == "whole-history":
+        more, compared = _whole_history(folder, table, facts, ours, settings.splits, progress)
         sections, found = [*sections, *more], found | compared
     return sections, found
 
 
 def _whole_history(
-    folder: DataFolder, table: pd.DataFrame, facts: Mapping[str, Any], ours: Ours, splits: int, progress: Progress
+    folder: DataFolder,
+    table: pd.DataFrame,
+    facts: TableFacts,
+    ours: KeptEvaluation,
+    splits: int,
+    progress: Progress,
 ) -> tuple[list[Section], dict[str, Any]]:
-    events, seed = load_events(folder.events).events, ours.found["seed"]
-    theirs = published(events, facts["log_end"], seed, splits, progress)
-    scores = predecessor_scores(events, table, ours.found, facts["horizon_days"], progress)
+    events, seed = load_events(folder.events).events, ours.facts.seed
+    theirs = published(events, facts.log_end, seed, splits, progress)
+    scores = predecessor_scores(events, table, ours.facts, facts.horizon_days, progress)
     section, compared = against_section(ours, scores, seed)
     protocol = {"whole_history": asdict(theirs) | {"sentence": theirs.sentence()}, "predecessor_features": compared}
     return [published_section(theirs), section], protocol

@@ -165,7 +165,7 @@ def _check_agreement(fitted: FittedForest, table: pd.DataFrame) -> None:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredRows:
     """Scores of rows that their forests have not seen.
 
     Both frames: index: the row of the training table; columns `customer_id`, `as_of`,
@@ -182,7 +182,7 @@ def scored(
     folds: Sequence[Fold],
     settings: Callable[[Fold], ForestSettings],
     progress: Callable[[str], None],
-) -> Scored:
+) -> ScoredRows:
     """Score each fold's `test` and `known` rows with a forest that saw only its `train` rows.
 
     Args:
@@ -197,7 +197,7 @@ def scored(
         fitted = fit_unchecked(table.iloc[fold.train], settings(fold))
         tested.append(_scores(fitted, table.iloc[fold.test], fold))
         known.append(_scores(fitted, table.iloc[fold.known], fold))
-    return Scored(pd.concat(tested).sort_index(), pd.concat(known))
+    return ScoredRows(pd.concat(tested).sort_index(), pd.concat(known))
 
 
 def _scores(fitted: FittedForest, rows: pd.DataFrame, fold: Fold) -> pd.DataFrame:

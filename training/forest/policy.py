@@ -46,7 +46,7 @@ class PolicySettings:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ThresholdChoice:
     """A threshold, the policy it follows in the end, and why."""
 
     threshold: float
@@ -94,7 +94,7 @@ def _check_number(policy: str, name: str, value: float | None) -> None:
         raise SettingError(name, value, expected)
 
 
-def choose(predictions: pd.DataFrame, settings: PolicySettings) -> Choice:
+def choose(predictions: pd.DataFrame, settings: PolicySettings) -> ThresholdChoice:
     """The threshold of the policy asked for, or of its fallback.
 
     Args:
@@ -115,20 +115,22 @@ def choose(predictions: pd.DataFrame, settings: PolicySettings) -> Choice:
         if settings.fallback is None:
             raise
         other = _simple(settings.fallback, predictions, settings)
-        return Choice(other.threshold, other.policy, f"{error}; fell back to {other.policy}: {other.reason}")
+        return ThresholdChoice(other.threshold, other.policy, f"{error}; fell back to {other.policy}: {other.reason}")
     reason = f"the smallest threshold whose lower 95 % bound of precision reaches {settings.target_precision:g}"
-    return Choice(found, "precision", reason)
+    return ThresholdChoice(found, "precision", reason)
 
 
-def _simple(policy: PolicyName, predictions: pd.DataFrame, settings: PolicySettings) -> Choice:
+def _simple(policy: PolicyName, predictions: pd.DataFrame, settings: PolicySettings) -> ThresholdChoice:
     probability = predictions["probability"].to_numpy(np.float64)
     if policy == "cost":
         least = break_even(settings)
-        return Choice(cost_threshold(probability, least), policy, f"an offer pays from a probability of {least:.3g} on")
+        return ThresholdChoice(
+            cost_threshold(probability, least), policy, f"an offer pays from a probability of {least:.3g} on"
+        )
     if policy == "top_share":
         share = settings.top_share or 0.0
-        return Choice(top_share_threshold(probability, share), policy, f"the {share:.3g} most likely to leave")
-    return Choice(f1_threshold(probability, predictions[LABEL].to_numpy(np.int64)), "f1", "the highest F1")
+        return ThresholdChoice(top_share_threshold(probability, share), policy, f"the {share:.3g} most likely to leave")
+    return ThresholdChoice(f1_threshold(probability, predictions[LABEL].to_numpy(np.int64)), "f1", "the highest F1")
 
 
 def f1_threshold(probability: Vector, churned: NDArray[np.int64]) -> float:

@@ -1,10 +1,13 @@
-"""The decision to make a stored model the champion."""
+"""A trained model into the store, and the decision to make it the champion."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from churn.errors import ModelStoreError
 from churn.model.champion import Champion, read_champion, write_champion
+from churn.model.store import save
+from training.model.manifest import ModelFacts
 
 
 @dataclass(frozen=True)
@@ -45,3 +48,13 @@ def promote(path: Path, challenger: Champion, forced: bool) -> Decision:
     if decision.promote:
         write_champion(path, challenger)
     return decision
+
+
+def store(
+    facts: ModelFacts, files: Mapping[str, bytes], pointer: Path, forced: bool, labels: Mapping[str, str]
+) -> tuple[Champion, Decision]:
+    """Save the model and, where it is to be champion, point to it."""
+    own = {"label": facts.training.label, "fingerprint": facts.training.fingerprint[:12]}
+    versions = {name: facts.training.versions[name] for name in ("onnx", "onnxruntime")}
+    challenger = save(vars(facts), files, {**own, **labels}, versions)
+    return challenger, promote(pointer, challenger, forced)

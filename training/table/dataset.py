@@ -10,13 +10,14 @@ import pandas as pd
 from ibis import Table
 
 from churn.activity.features import DAY_MS, features
-from churn.activity.labels import HORIZON_DAYS, LabelKind, check, labels
+from churn.activity.labels import HORIZON_DAYS, Definition, labels
 from churn.contract import LOOKBACK_DAYS, MINIMUM_HISTORY_DAYS, NAMES
 from churn.errors import NotEnoughDataError
 from churn.moments import iso
 from churn.quality.measures import LABEL
 
 STEP_DAYS: Final = 7
+STANDARD: Final = Definition()
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,7 @@ def training_table(
     events: Table,
     first_ts: int,
     log_end: int,
-    kind: LabelKind = "either",
-    horizon_days: int = HORIZON_DAYS,
+    definition: Definition = STANDARD,
     progress: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:
     """All labelled rows, sorted by snapshot and customer.
@@ -64,21 +64,19 @@ def training_table(
 
     Raises:
         NotEnoughDataError: the log is too short for a label.
-        SettingError: an unknown label or horizon.
     """
-    check(kind, horizon_days)
     parts = []
-    dates = snapshots(first_ts, log_end, horizon_days)
+    dates = snapshots(first_ts, log_end, definition.horizon_days)
     for number, snapshot in enumerate(dates, 1):
         progress(f"snapshot {number} of {len(dates)}: {iso(snapshot.as_of)}")
-        parts.append(_labelled(events, snapshot, log_end, kind, horizon_days))
+        parts.append(_labelled(events, snapshot, log_end, definition))
     table = pd.concat(parts, ignore_index=True)
     return table.sort_values(["as_of", "customer_id"], ignore_index=True)
 
 
-def _labelled(events: Table, snapshot: Snapshot, log_end: int, kind: LabelKind, horizon_days: int) -> pd.DataFrame:
+def _labelled(events: Table, snapshot: Snapshot, log_end: int, definition: Definition) -> pd.DataFrame:
     rows = features(events, snapshot.as_of)
-    outcome = labels(events, snapshot.as_of, log_end, kind, horizon_days)
+    outcome = labels(events, snapshot.as_of, log_end, definition.kind, definition.horizon_days)
     frame: pd.DataFrame = rows.inner_join(outcome, "customer_id").to_pandas()
     frame.insert(1, "as_of", np.int64(snapshot.as_of))
     frame.insert(2, "short", snapshot.short)

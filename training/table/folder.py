@@ -2,20 +2,19 @@
 
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
-from churn.errors import NotEnoughDataError
+from churn.activity.dataset_facts import FILE, LogFacts, TableFacts, log_facts, table_facts
 from churn.files import replace_file, whole_folder
 
 EVENTS: Final = "events.parquet"
 TRAINING: Final = "training.parquet"
 NEWEST: Final = "newest.parquet"
-FACTS: Final = "dataset.json"
 REQUESTS: Final = "requests"
 
 
@@ -32,30 +31,27 @@ class DataFolder:
     def write_table(self, name: str, table: pd.DataFrame) -> None:
         replace_file(self.path / name, parquet_bytes(table), mode=0o600)
 
-    def write_facts(self, facts: Mapping[str, Any]) -> None:
-        replace_file(self.path / FACTS, (json.dumps(facts, indent=1) + "\n").encode())
+    def write_facts(self, facts: LogFacts) -> None:
+        replace_file(self.path / FILE, (json.dumps(facts.model_dump(mode="json"), indent=1) + "\n").encode())
 
-    def facts(self) -> dict[str, Any]:
-        """What the last `make featurize` found."""
-        try:
-            facts: dict[str, Any] = json.loads((self.path / FACTS).read_text())
-        except FileNotFoundError as error:
-            raise NotEnoughDataError(f"{self.path / FACTS} does not exist; run `make featurize` first") from error
-        return facts
-
-    def training_table(self) -> pd.DataFrame:
-        """The labelled rows.
+    def training_table(self) -> tuple[pd.DataFrame, TableFacts]:
+        """The labelled rows and the facts about them.
 
         Raises:
             NotEnoughDataError: there are none; says what the log would need.
+            StoredFileError: the facts are damaged.
         """
-        facts = self.facts()
-        if facts["refused"]:
-            raise NotEnoughDataError(facts["refused"])
-        return pd.read_parquet(self.path / TRAINING)
+        facts = table_facts(self.path)
+        return pd.read_parquet(self.path / TRAINING), facts
 
     def newest_table(self) -> pd.DataFrame:
-        self.facts()
+        """The newest features.
+
+        Raises:
+            NotEnoughDataError: `make featurize` has not run.
+            StoredFileError: the facts are damaged.
+        """
+        log_facts(self.path)
         return pd.read_parquet(self.path / NEWEST)
 
     def drop_training_table(self) -> None:

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -17,8 +17,8 @@ from typing import Any, Final, Protocol
 from churn.code_version import code_version
 from churn.errors import TrackingError
 from churn.model.champion import Champion
-from churn.quality.figure import Figure
 from churn.settings import Setting, set_for_libraries, text
+from training.model.manifest import ModelFacts
 from training.model.store import Decision
 from training.tracking.place import TRACKING_URI, check_answers, refusals, tracking_uri, without_password
 
@@ -190,30 +190,35 @@ def _text(value: Any) -> str:
     return ", ".join(map(str, value)) if listed else str(value)
 
 
-def with_bounds(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+class Interval(Protocol):
+    """A value and the ends of its interval."""
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def low(self) -> float: ...
+
+    @property
+    def high(self) -> float: ...
+
+
+def with_bounds(figures: Mapping[str, Interval]) -> dict[str, float]:
     """Figures as metrics: `auc` is the value, `auc_low` and `auc_high` are the ends of its interval."""
-    ends = {"value": "", "low": "_low", "high": "_high"}
-    return {f"{name}{ends[end]}": figure[end] for name, figure in figures.items() for end in ends}
+    return {
+        f"{name}{end}": number
+        for name, figure in figures.items()
+        for end, number in (("", figure.value), ("_low", figure.low), ("_high", figure.high))
+    }
 
 
-def figures_with_bounds(figures: Mapping[str, Figure]) -> dict[str, float]:
-    """As `with_bounds`, of figures that are not JSON yet."""
-    return with_bounds({name: asdict(figure) for name, figure in figures.items()})
-
-
-def record_manifest(tracked_run: Run, manifest: Mapping[str, Any]) -> None:
-    """What a model is to be stored with, before it is: settings and data as parameters, figures as metrics.
-
-    Args:
-        tracked_run: of the training.
-        manifest: the fields of `churn.model.artifact.Manifest` that training knows.
-    """
-    training = manifest["training"]
-    search = {name: value for name, value in (training.get("search") or {}).items() if name not in {"curve", "by_fold"}}
-    tracked_run.parameters({**training, "search": search, "policy": manifest["policy"]["name"]})
-    metrics = manifest["metrics"]
-    counts = {name: float(metrics[name]) for name in ("rows", "customers", "churners")}
-    tracked_run.metrics(with_bounds(metrics["figures"]) | counts | {"threshold": manifest["threshold"]})
+def record_facts(tracked_run: Run, facts: ModelFacts) -> None:
+    """Record a model before it is stored: settings and data as parameters, figures as metrics."""
+    training, metrics = facts.training.model_dump(), facts.metrics
+    search = {name: value for name, value in (training["search"] or {}).items() if name not in {"curve", "by_fold"}}
+    tracked_run.parameters({**training, "search": search, "policy": facts.policy.name})
+    counts = {"rows": metrics.rows, "customers": metrics.customers, "churners": metrics.churners}
+    tracked_run.metrics(with_bounds(metrics.figures) | counts | {"threshold": facts.threshold})
 
 
 def record_model(

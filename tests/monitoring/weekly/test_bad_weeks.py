@@ -22,7 +22,8 @@ from monitoring.reports.week import Week
 from monitoring.weekly.weekly import ReportSettings, make
 from tests.conftest import ChampionModel
 from tests.support.predictions import log_predictions, week_of_customers
-from training.train import Trained
+from training.model.manifest import ModelFacts
+from training.model.trained import TrainedModel
 
 WEEK = Week.parse("2018-W44")
 ATTACK = "</script><script>window.attacked=1</script>"
@@ -54,9 +55,9 @@ def logged(champion: ChampionModel, tmp_path: Path) -> Log:
 
 
 @pytest.fixture
-def second(trained: Trained, facts: dict[str, object]) -> str:
+def second(trained: TrainedModel, facts: ModelFacts) -> str:
     """Another model of the store: the same forest under a version of its own."""
-    return save(trained.manifest(facts), trained.files(), {}, {}).tag
+    return save(vars(facts), trained.files(), {}, {}).tag
 
 
 def pages(reports: ReportFolder) -> dict[str, str]:

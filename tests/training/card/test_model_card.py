@@ -11,18 +11,21 @@ from typing import Any
 import pytest
 
 from churn.code_version import CodeVersion
-from churn.contract import CONTRACT_VERSION
 from churn.errors import TrackingError
 from churn.model.champion import Champion, read_champion
 from churn.quality.figure import Figure
 from churn.quality.measures import LABEL
 from tests.support import synthetic
-from training import train as training
+from training import train as command
 from training.card.model_card import HTML, MARKDOWN, PLOTS, Card, card, figure_text, number_text, plain, write_card
 from training.evaluation.feature_cost import FeatureCost
+from training.forest.fit import ForestSettings
+from training.forest.search import Candidate, Forests, Search
+from training.model.manifest import ModelFacts, model_facts
+from training.model.trained import TrainedModel
+from training.run import run
 from training.table.folder import TRAINING, DataFolder
 from training.tracking.place import tracking_uri
-from training.train import Trained
 
 MODEL = Champion("churn:abc", "f" * 64)
 COST = FeatureCost(
@@ -54,9 +57,9 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def made(trained: Trained, facts: dict[str, Any]) -> Card:
+def made(trained: TrainedModel, facts: ModelFacts) -> Card:
     code = CodeVersion("0123456789abcdef", dirty=True)
-    return card(trained, trained.manifest(facts), code, "run-1", COST, lambda _: None)
+    return card(trained, facts, code, "run-1", COST, lambda _: None)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +131,7 @@ def test_the_rows_of_a_table_have_as_many_cells_as_its_head(markdown: str) -> No
 
 
 @pytest.mark.parametrize("name", [HTML, MARKDOWN])
-def test_every_figure_stands_with_its_interval(folder: Path, trained: Trained, name: str) -> None:
+def test_every_figure_stands_with_its_interval(folder: Path, trained: TrainedModel, name: str) -> None:
     text = (folder / name).read_text()
     for figure in trained.evaluation.figures.values():
         assert f"{figure.value:.3f}" in text
@@ -138,9 +141,9 @@ def test_every_figure_stands_with_its_interval(folder: Path, trained: Trained, n
 
 
 @pytest.mark.parametrize("name", [HTML, MARKDOWN])
-def test_it_says_where_the_model_comes_from(folder: Path, trained: Trained, facts: dict[str, Any], name: str) -> None:
+def test_it_says_where_the_model_comes_from(folder: Path, trained: TrainedModel, facts: ModelFacts, name: str) -> None:
     text = (folder / name).read_text()
-    fingerprint = trained.manifest(facts)["training"]["fingerprint"]
+    fingerprint = facts.training.fingerprint
     for fact in (MODEL.tag, MODEL.sha256, "run-1", "0123456789ab with local changes", fingerprint, "synthetic"):
         assert fact in text, fact
     assert str(trained.evaluation.churners) in text
@@ -161,12 +164,17 @@ def test_what_was_not_worked_out_is_said_to_be(made: Card, tmp_path: Path) -> No
     assert "Left out of this model: gender" in text
 
 
-def test_names_from_the_log_are_text_and_nothing_else(trained: Trained, facts: dict[str, Any], tmp_path: Path) -> None:
+def test_names_from_the_log_are_text_and_nothing_else(trained: TrainedModel, facts: ModelFacts, tmp_path: Path) -> None:
     table = trained.table.copy()
     table["os"] = table["os"].replace({"Windows": f"{SCRIPT}|$x^2$"})
     hostile = replace(trained, table=table)
     made = card(
-        hostile, hostile.manifest({**facts, "source": SCRIPT}), CodeVersion("1", False), None, None, lambda _: None
+        hostile,
+        model_facts(hostile, synthetic.table_facts(table, source=SCRIPT)),
+        CodeVersion("1", False),
+        None,
+        None,
+        lambda _: None,
     )
     folder = write_card(made, MODEL, tmp_path / "card")
     html = (folder / HTML).read_text()
@@ -178,34 +186,41 @@ def test_names_from_the_log_are_text_and_nothing_else(trained: Trained, facts: d
     assert "$x^2$" in (folder / PLOTS / "auc-by-operating-system.svg").read_text()
 
 
-def test_no_customer_is_named(trained: Trained, facts: dict[str, Any], tmp_path: Path) -> None:
+def test_no_customer_is_named(trained: TrainedModel, facts: ModelFacts, tmp_path: Path) -> None:
     def marked(frame: Any) -> Any:
         return frame.assign(customer_id="person-" + frame.customer_id)
 
     named = replace(
         trained, table=marked(trained.table), held_out=marked(trained.held_out), reference=marked(trained.reference)
     )
-    made = card(named, named.manifest(facts), CodeVersion("1", False), None, COST, lambda _: None)
+    made = card(
+        named,
+        model_facts(named, synthetic.table_facts(named.table)),
+        CodeVersion("1", False),
+        None,
+        COST,
+        lambda _: None,
+    )
     folder = write_card(made, MODEL, tmp_path / "card")
     for path in (path for path in folder.rglob("*") if path.is_file()):
         assert "person-" not in path.read_text(), path.name
 
 
-def test_the_same_model_gives_the_same_card(trained: Trained, facts: dict[str, Any], made: Card) -> None:
+def test_the_same_model_gives_the_same_card(trained: TrainedModel, facts: ModelFacts, made: Card) -> None:
     code = CodeVersion("0123456789abcdef", dirty=True)
-    again = card(trained, trained.manifest(facts), code, "run-1", COST, lambda _: None)
+    again = card(trained, facts, code, "run-1", COST, lambda _: None)
     assert [plot.svg for plot in again.plots] == [plot.svg for plot in made.plots]
     assert again.facts == made.facts
 
 
-def test_a_search_is_shown_with_its_curve(trained: Trained, facts: dict[str, Any], tmp_path: Path) -> None:
-    curve = [
-        {"trees": trees, "depth": 4, "leaf": 20, "nodes": 30 * trees, "auc": 0.6 + trees / 1000}
-        for trees in (10, 20, 40)
-    ]
-    searched = {"rule": "the smallest", "chosen": curve[1], "curve": curve, "rows": 9, "customers": 8, "churners": 7}
-    found = replace(trained, searched=searched)
-    made = card(found, found.manifest(facts), CodeVersion("1", False), None, None, lambda _: None)
+def test_a_search_is_shown_with_its_curve(trained: TrainedModel, facts: ModelFacts, tmp_path: Path) -> None:
+    curve = tuple(
+        Candidate(trees, 4, 20, nodes=30 * trees, auc=0.6 + trees / 1000, loss=loss, loss_error=0.0)
+        for trees, loss in ((10, 0.1), (20, 0.0), (40, 0.0))
+    )
+    search = Search(ForestSettings(20, 4, 20), curve, rows=9, customers=8, churners=7)
+    found = replace(trained, forests=Forests(trained.settings.forest, found=search))
+    made = card(found, facts, CodeVersion("1", False), None, None, lambda _: None)
     text = (write_card(made, MODEL, tmp_path / "card") / HTML).read_text()
     assert "3 forests were tried on 9 rows of 8 customers" in text
     assert "the chosen one has 600 nodes and 0.620" in text
@@ -223,17 +238,17 @@ def test_numbers_are_short() -> None:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Trained, facts: dict[str, Any]) -> DataFolder:
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: TrainedModel) -> DataFolder:
     """A data folder as `make featurize` leaves it, a champion pointer of its own, a model that is fitted already."""
     for name in ("CHURN_MLFLOW", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "CHURN_PROMOTE"):
         monkeypatch.delenv(name, raising=False)
     folder = DataFolder(tmp_path / "data")
     folder.path.mkdir()
-    folder.write_table(TRAINING, synthetic.training_table())
-    folder.write_facts(facts | {"refused": None, "label": "either", "horizon_days": 30, "contract": CONTRACT_VERSION})
+    folder.write_table(TRAINING, trained.table)
+    folder.write_facts(synthetic.table_facts(trained.table))
     monkeypatch.setenv("CHURN_CHAMPION", str(tmp_path / "champion.json"))
     arguments = ["--data", str(folder.path), "--card", str(tmp_path / "cards"), "--no-gender-cost", "--trees", "10"]
-    monkeypatch.setattr(training, "train", lambda *_: trained)
+    monkeypatch.setattr(run, "train", lambda *_: trained)
     monkeypatch.setattr("sys.argv", ["train", *arguments])
     return folder
 
@@ -250,12 +265,12 @@ def test_training_leaves_a_card_and_a_run_that_point_to_the_model_and_it_to_them
     import bentoml  # noqa: PLC0415  # as above
     from mlflow import MlflowClient  # noqa: PLC0415  # slow to import
 
-    training.main()
+    command.main()
     champion = read_champion(tmp_path / "champion.json")
     version = champion.tag.split(":")[1]
     assert f"Model card of {champion.tag}" in (tmp_path / "cards" / version / HTML).read_text()
-    run = bentoml.models.get(champion.tag).info.labels["mlflow_run"]
-    kept = MlflowClient(tracking_uri=tracking_uri(workplace.path)).get_run(run)
+    run_id = bentoml.models.get(champion.tag).info.labels["mlflow_run"]
+    kept = MlflowClient(tracking_uri=tracking_uri(workplace.path)).get_run(run_id)
     assert kept.data.tags["bentoml_model"] == champion.tag
     assert kept.data.tags["model_sha256"] == champion.sha256
     figures = json.loads((workplace.path / "evaluation.json").read_text())["figures"]
@@ -268,9 +283,9 @@ def test_where_tracking_does_not_answer_nothing_is_fitted_or_stored(
 ) -> None:
     before = stored_models()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
-    monkeypatch.setattr(training, "train", lambda *_: pytest.fail("fitted"))
+    monkeypatch.setattr(run, "train", lambda *_: pytest.fail("fitted"))
     with pytest.raises(TrackingError, match="MLFLOW=off"):
-        training.main()
+        command.main()
     assert stored_models() == before
     assert not (tmp_path / "champion.json").exists()
     assert not (tmp_path / "cards").exists()
@@ -284,14 +299,14 @@ def test_a_run_that_cannot_be_written_to_stores_no_model(
     def gone(*_: object) -> None:
         raise TrackingError("http://tracking.example", "gone")
 
-    monkeypatch.setattr(training, "record_manifest", gone)
+    monkeypatch.setattr(run, "record_facts", gone)
     with pytest.raises(TrackingError, match="gone"):
-        training.main()
+        command.main()
     assert stored_models() == before
     assert not (tmp_path / "champion.json").exists()
 
 
-def test_labels_are_what_the_card_counts(trained: Trained, made: Card) -> None:
+def test_labels_are_what_the_card_counts(trained: TrainedModel, made: Card) -> None:
     counted = sum(outcome.rows for outcome in made.facts["errors"].outcomes)
     assert counted == len(trained.held_out)
     assert {name for name, _ in made.facts["data"]} >= {"rows", "customers", "customers who churned"}

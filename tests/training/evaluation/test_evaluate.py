@@ -12,7 +12,7 @@ from churn.quality.figure import Figure
 from churn.quality.intervals import cluster_weights, distance_interval, percentile, share_interval
 from churn.quality.measures import METRICS, Judged, auc, calibration_error, calibration_gaps, lift
 from training.evaluation.evaluate import Evaluation, cross_fitted, evaluate
-from training.forest.fit import Scored
+from training.forest.fit import ScoredRows
 from training.forest.policy import PolicySettings
 
 
@@ -156,9 +156,9 @@ def test_every_figure_lies_in_its_interval_and_names_its_customers() -> None:
     rows = population(2, 400, 3)
     found = evaluate(rows, "other customers", 0, 100)
     assert set(found.figures) == set(METRICS) == set(found.support)
-    for name, figure in found.to_dict()["figures"].items():
-        assert figure["low"] <= figure["value"] <= figure["high"], name
-        assert 0 < figure["churners"] <= figure["customers"] <= found.customers, name
+    for name, figure in found.facts().figures.items():
+        assert figure.low <= figure.value <= figure.high, name
+        assert 0 < figure.churners <= figure.customers <= found.customers, name
     flagged = rows[rows.flagged]
     assert found.support["precision"].customers == flagged.customer_id.nunique()
     assert found.support["precision"].churners == flagged.customer_id[flagged.churned == 1].nunique()
@@ -172,7 +172,7 @@ def test_too_few_to_conclude_is_said() -> None:
     rows["churned"] = [1] * 7 + [0] * (len(rows) - 7)
     rows["flagged"] = [True] * 2 + [False] * (len(rows) - 2)
     found = evaluate(rows, "", 0, 50)
-    text = found.warning or ""
+    text = found.facts().warning or ""
     assert "only 7 churners" in text
     assert "only 60 customers" in text
     assert "precision rests on 2 flagged customers, 2 of whom churned" in text
@@ -189,7 +189,7 @@ def test_a_score_that_knows_nothing_is_said_to() -> None:
 def test_enough_customers_give_no_warning() -> None:
     found = evaluate(population(6, 1500), "", 0, 50)
     assert found.warnings == ()
-    assert found.to_dict()["warning"] is None
+    assert found.facts().warning is None
 
 
 @pytest.mark.parametrize(("value", "what"), [(0, "nobody churned"), (1, "everybody churned")])
@@ -198,9 +198,9 @@ def test_one_outcome_only_is_refused(value: int, what: str) -> None:
         evaluate(population(0, 50).assign(churned=value), "", 0)
 
 
-def _scored(rows: pd.DataFrame) -> Scored:
+def _scored(rows: pd.DataFrame) -> ScoredRows:
     placed = rows.assign(origin=1, fold=rows.customer_id.astype(int) % 3)
-    return Scored(placed, placed)
+    return ScoredRows(placed, placed)
 
 
 def test_a_folds_own_outcomes_decide_nothing_about_it() -> None:
@@ -220,8 +220,8 @@ def test_only_what_was_known_at_its_own_origin_decides() -> None:
     tested = rows.assign(origin=2, fold=fold)
     known = rows.assign(origin=2, fold=fold)
     later = rows.assign(origin=3, fold=fold, churned=1 - rows.churned)
-    alone = cross_fitted(Scored(tested, known), PolicySettings())
-    both = cross_fitted(Scored(tested, pd.concat([known, later])), PolicySettings())
+    alone = cross_fitted(ScoredRows(tested, known), PolicySettings())
+    both = cross_fitted(ScoredRows(tested, pd.concat([known, later])), PolicySettings())
     pd.testing.assert_frame_equal(alone, both)
 
 
@@ -250,4 +250,4 @@ def test_the_best_and_the_worst_ranking() -> None:
 def test_the_evaluation_is_what_the_manifest_shows(trained) -> None:
     found = evaluate(trained.held_out, trained.evaluation.split, trained.settings.seed)
     assert isinstance(found, Evaluation)
-    assert found.to_dict() == trained.evaluation.to_dict()
+    assert found.facts() == trained.evaluation.facts()

@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from churn.activity.labels import Definition
 from churn.activity.reading import read_events
 from churn.activity.typed import write_events
 from churn.errors import SettingError, TruthError
 from training.evaluation_report.report import (
-    Ours,
+    ReportSettings,
     Section,
     against_section,
     markdown,
@@ -27,9 +28,13 @@ from training.evaluation_report.report import (
 )
 from training.featurize import featurize
 from training.forest.fit import ForestSettings
+from training.model.kept_evaluation import KeptEvaluation, keep_evaluation
+from training.model.manifest import policy_facts
+from training.model.trained import TrainingSettings
+from training.run.run import evaluation_of
+from training.run.train import train
 from training.simulate import SimulationSettings, simulate, write_log, write_truth
 from training.table.folder import DataFolder
-from training.train import TrainingSettings, keep_evaluation, train
 
 FOREST = ForestSettings(trees=60, depth=6, leaf=20, jobs=2)
 
@@ -44,6 +49,7 @@ class Run:
 
     folder: DataFolder
     truth: Path
+    ours: KeptEvaluation
     sections: list[Section]
     found: dict[str, Any]
 
@@ -56,11 +62,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     write_truth(simulation, where / "truth.parquet")
     log, folder = read_events(str(where / "log.parquet"), ibis.duckdb.connect()), DataFolder(where)
     write_events(log, folder.events)
-    facts = featurize(log, folder, "log.parquet", "either", 30)
-    settings = TrainingSettings(facts["label"], facts["horizon_days"], forest=FOREST)
-    keep_evaluation(train(folder.training_table(), settings, quiet), folder)
-    sections, found = report(folder, "whole-history", 5, where / "truth.parquet", quiet)
-    return Run(folder, where / "truth.parquet", sections, found)
+    featurize(log, folder, "log.parquet", Definition())
+    table, _ = folder.training_table()
+    trained = train(table, TrainingSettings("either", 30, forest=FOREST), quiet)
+    ours = keep_evaluation(trained, policy_facts(trained), folder)
+    settings = ReportSettings("whole-history", 5, read_truth(where / "truth.parquet"))
+    sections, found = report(folder, ours, settings, quiet)
+    return Run(folder, where / "truth.parquet", ours, sections, found)
 
 
 def held_out(run: Run) -> pd.DataFrame:
@@ -103,17 +111,16 @@ def test_ours_are_compared_with_the_predecessors_on_the_same_rows(run: Run) -> N
 
 def test_a_difference_is_beyond_chance_only_when_it_is(run: Run) -> None:
     rows = held_out(run)
-    ours = Ours(run.found["point_in_time"], rows)
     noise = np.random.default_rng(0).random(len(rows))
     theirs = rows[["customer_id", "as_of"]].assign(predecessor=rows.score, predecessor_with_span=noise)
-    _, facts = against_section(ours, theirs, seed=1)
+    _, facts = against_section(run.ours, theirs, seed=1)
     same, worse = (facts[name]["ours_minus_theirs"] for name in ("predecessor", "predecessor_with_span"))
     assert same == {"value": 0.0, "low": 0.0, "high": 0.0}
     assert worse["low"] > 0
 
 
 def test_the_report_without_a_protocol_is_ours_alone(run: Run) -> None:
-    sections, found = report(run.folder, "point-in-time", 10, None, quiet)
+    sections, found = report(run.folder, run.ours, ReportSettings(), quiet)
     assert [section.title for section in sections] == ["Point in time: this model"]
     assert "whole_history" not in found
     assert str(found["point_in_time"]["customers"]) in sections[0].text[0]
@@ -126,18 +133,17 @@ def test_an_evaluation_of_another_table_is_not_shown(run: Run, tmp_path: Path) -
     stale = json.loads((tmp_path / "evaluation.json").read_text()) | {"fingerprint": "another", "rows": -1}
     (tmp_path / "evaluation.json").write_text(json.dumps(stale))
     told: list[str] = []
-    _, found = report(folder, "point-in-time", 10, None, told.append)
-    assert found["point_in_time"]["rows"] > 0
+    assert evaluation_of(folder, told.append).facts.rows > 0
     assert "no evaluation of this table" in told[0]
 
 
-def test_a_protocol_that_does_not_exist_is_refused(run: Run) -> None:
+def test_a_protocol_that_does_not_exist_is_refused() -> None:
     with pytest.raises(SettingError, match="whole-history"):
-        report(run.folder, "whole", 10, None, quiet)
+        ReportSettings("whole")
 
 
 def test_truth_that_does_not_fit_is_refused(run: Run, tmp_path: Path) -> None:
-    ours, truth = Ours(run.found["point_in_time"], held_out(run)), pd.read_parquet(run.truth)
+    ours, truth = run.ours, pd.read_parquet(run.truth)
     with pytest.raises(TruthError, match="of another log"):
         truth_section(ours, truth[truth.customer_id != ours.held_out.customer_id.iloc[0]], "either", 1)
     with pytest.raises(TruthError, match="label is cancellation"):

@@ -17,22 +17,19 @@ from churn.model.artifact import MODEL_NAME, sha256
 from churn.model.champion import Champion, read_champion, write_champion
 from churn.model.scoring import calibrated
 from tests.support import synthetic
-from training.forest.fit import ForestSettings
+from training.evaluation.evaluate import cross_fitted
+from training.forest.fit import ForestSettings, scored
 from training.forest.policy import PolicySettings
 from training.forest.search import SearchSettings
-from training.table.folder import DataFolder
+from training.model.kept_evaluation import EVALUATION, HELD_OUT, keep_evaluation, kept_evaluation
+from training.model.manifest import ModelFacts, model_facts, policy_facts
+from training.model.store import Decision, store
+from training.model.trained import TrainedModel, TrainingSettings
+from training.run.run import RunResult, RunSettings, run_training
+from training.run.train import train
+from training.table.folder import TRAINING, DataFolder
 from training.table.split import split
-from training.train import (
-    EVALUATION,
-    HELD_OUT,
-    Trained,
-    TrainingSettings,
-    keep_evaluation,
-    settings_from,
-    store,
-    summary,
-    train,
-)
+from training.train import settings_from, summary
 
 SETTINGS = TrainingSettings("either", 30, folds=2, origins=1, forest=ForestSettings(10, 4, 10, jobs=1))
 
@@ -53,10 +50,10 @@ def arguments(**changes: Any) -> argparse.Namespace:
     return argparse.Namespace(**(plain | changes))
 
 
-FACTS = {"label": "either", "horizon_days": 30}
+FACTS = synthetic.table_facts(synthetic.training_table(20, 1))
 
 
-def test_held_out_predictions_are_the_rows_that_the_split_tests(trained: Trained) -> None:
+def test_held_out_predictions_are_the_rows_that_the_split_tests(trained: TrainedModel) -> None:
     rows = trained.held_out
     parts = split(trained.table, 30, trained.settings.seed, folds=2, origins=1)
     assert rows.index.tolist() == sorted(np.concatenate([fold.test for fold in parts.folds]))
@@ -81,76 +78,83 @@ def test_the_future_cannot_change_what_was_known_before_it(table: pd.DataFrame) 
 
 def _with_folds_of(table: pd.DataFrame, turned: pd.DataFrame) -> pd.DataFrame:
     """Training deals churners evenly, so other outcomes would make other folds: the folds are kept here."""
-    from training.evaluation.evaluate import cross_fitted  # noqa: PLC0415  # only here
-    from training.forest.fit import scored  # noqa: PLC0415  # the one test that needs it
-
     parts = split(table, 30, SETTINGS.seed, 2, 1)
     return cross_fitted(scored(turned, parts.folds, lambda _: SETTINGS.forest, quiet), SETTINGS.policy)
 
 
-def test_the_reference_is_the_newest_snapshot_with_the_models_probabilities(trained: Trained) -> None:
+def test_the_reference_is_the_newest_snapshot_with_the_models_probabilities(trained: TrainedModel) -> None:
     newest = trained.table[trained.table.as_of == trained.table.as_of.max()]
     assert trained.reference.customer_id.tolist() == sorted(newest.customer_id)
     expected = calibrated(trained.reference["score"].to_numpy(), trained.calibration)
     assert trained.reference["probability"].to_numpy() == pytest.approx(expected)
 
 
-def test_the_manifest_names_policy_threshold_and_search(trained: Trained, facts: dict[str, Any]) -> None:
-    manifest = trained.manifest(facts)
-    policy = manifest["policy"]
-    assert policy["name"] == "f1"
-    assert policy["asked_for"] == {"name": "f1"}
+def test_the_manifest_names_policy_threshold_and_search(trained: TrainedModel, facts: ModelFacts) -> None:
+    policy = facts.policy
+    assert policy.name == "f1"
+    assert policy.asked_for == {"name": "f1"}
     for name in ("precision", "recall", "f1"):
-        assert policy[name] == manifest["metrics"]["figures"][name]
-        assert policy[name]["low"] <= policy[name]["value"] <= policy[name]["high"]
-    assert policy["flagged_share"] == trained.held_out.flagged.mean()
-    assert manifest["training"]["search"] is None
-    assert manifest["threshold"] == trained.choice.threshold
-    assert sum(manifest["importance"].values()) == pytest.approx(1, abs=1e-6)
+        figure = getattr(policy, name)
+        assert figure == facts.metrics.figures[name]
+        assert figure.low <= figure.value <= figure.high
+    assert policy.flagged_share == trained.held_out.flagged.mean()
+    assert "net_value_per_1000" not in policy.model_dump()
+    assert facts.training.search is None
+    assert facts.threshold == trained.choice.threshold
+    assert sum(facts.importance.values()) == pytest.approx(1, abs=1e-6)
 
 
-def test_a_search_is_reported_with_its_curve(table: pd.DataFrame, facts: dict[str, Any]) -> None:
+def test_a_search_is_reported_with_its_curve(table: pd.DataFrame) -> None:
     tried = SearchSettings(trees=(10, 20), depths=(2, 4), leaves=(20,), folds=2)
     found = train(table, replace(SETTINGS, search=tried), quiet)
-    searched = found.manifest(facts)["training"]["search"]
+    searched = model_facts(found, synthetic.table_facts(table)).training.search
+    assert searched is not None
     assert len(searched["curve"]) == 4
     assert found.settings.forest.trees == searched["chosen"]["trees"]
     assert len(found.fitted.classifier.estimators_) == searched["chosen"]["trees"]
 
 
-def test_the_cost_policy_says_what_it_brings(table: pd.DataFrame, facts: dict[str, Any]) -> None:
+def test_the_cost_policy_says_what_it_brings(table: pd.DataFrame) -> None:
     policy = PolicySettings("cost", offer_cost=5, kept_value=100, success_rate=0.5)
     found = train(table, replace(SETTINGS, policy=policy), quiet)
-    written = found.manifest(facts)["policy"]
+    written = policy_facts(found)
     rows = found.held_out
     by_hand = 1000 * (rows.flagged * (50 * rows.churned - 5)).mean()
-    assert written["net_value_per_1000"]["value"] == pytest.approx(by_hand)
-    assert written["asked_for"]["kept_value"] == 100
+    assert written.net_value_per_1000 is not None
+    assert written.net_value_per_1000.value == pytest.approx(by_hand)
+    assert written.model_dump()["net_value_per_1000"]["value"] == pytest.approx(by_hand)
+    assert written.asked_for["kept_value"] == 100
     assert found.threshold == pytest.approx(0.1, abs=0.02)
 
 
-def test_a_fallback_is_in_the_manifest(table: pd.DataFrame, facts: dict[str, Any]) -> None:
+def test_a_fallback_is_in_the_manifest(table: pd.DataFrame) -> None:
     policy = PolicySettings("precision", target_precision=0.99, fallback="f1")
-    written = train(table, replace(SETTINGS, policy=policy), quiet).manifest(facts)["policy"]
-    assert written["name"] == "f1"
-    assert written["asked_for"]["name"] == "precision"
-    assert "precision 0.99 cannot be promised" in written["reason"]
+    written = policy_facts(train(table, replace(SETTINGS, policy=policy), quiet))
+    assert written.name == "f1"
+    assert written.asked_for["name"] == "precision"
+    assert "precision 0.99 cannot be promised" in written.reason
 
 
 REPRODUCE = """
 import json, sys
+from pydantic import BaseModel
 from churn.model.artifact import sha256
 from tests.support import synthetic
 from training.forest.fit import ForestSettings
-from training.train import TrainingSettings, train
+from training.model.manifest import model_facts
+from training.model.trained import TrainingSettings
+from training.run.train import train
 
 jobs = int(sys.argv[1])
 settings = TrainingSettings("either", 30, folds=2, origins=1, forest=ForestSettings(10, 4, 10, jobs=jobs))
-trained = train(synthetic.training_table(snapshots=7), settings, lambda _: None)
-facts = {"source": "s", "first_ts": 0, "log_end": 1, "snapshots": [], "short_snapshots": []}
-manifest = trained.manifest(facts)
-manifest["columns"] = [column.model_dump() for column in manifest["columns"]]
-manifest["calibration"] = manifest["calibration"].model_dump()
+table = synthetic.training_table(snapshots=7)
+trained = train(table, settings, lambda _: None)
+facts = model_facts(trained, synthetic.table_facts(table))
+manifest = {
+    name: value.model_dump() if isinstance(value, BaseModel) else value
+    for name, value in (vars(facts) | {"columns": None}).items()
+}
+manifest["columns"] = [column.model_dump() for column in facts.columns]
 hashes = {name: sha256(content) for name, content in trained.files().items()}
 print(json.dumps([hashes, manifest], sort_keys=True))
 """
@@ -204,14 +208,17 @@ def test_what_cannot_be_trained_leaves_no_model_and_the_champion_alone(
     pointer = tmp_path / "champion.json"
     write_champion(pointer, Champion("churn:good", "0" * 64))
     before = _models()
+    folder = DataFolder(tmp_path)
+    folder.write_table(TRAINING, spoil(table))
+    folder.write_facts(synthetic.table_facts(table))
     with pytest.raises(error):
-        store(train(spoil(table), settings, quiet), {}, pointer, forced=True)
+        run_training(folder, RunSettings(settings, pointer, tmp_path / "cards", promote=True, tracking=False), quiet)
     assert _models() == before
     assert read_champion(pointer) == Champion("churn:good", "0" * 64)
 
 
 def test_a_failure_while_saving_leaves_no_half_model(
-    trained: Trained, facts: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: TrainedModel, facts: ModelFacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pointer = tmp_path / "champion.json"
     write_champion(pointer, Champion("churn:good", "0" * 64))
@@ -222,24 +229,26 @@ def test_a_failure_while_saving_leaves_no_half_model(
 
     monkeypatch.setattr("churn.model.store.write", full)
     with pytest.raises(OSError, match="No space left"):
-        store(trained, facts, pointer, forced=True)
+        store(facts, trained.files(), pointer, True, {})
     assert _models() == before
     assert read_champion(pointer) == Champion("churn:good", "0" * 64)
 
 
-def test_the_evaluation_is_kept_beside_the_table(trained: Trained, tmp_path: Path) -> None:
-    keep_evaluation(trained, DataFolder(tmp_path))
-    kept = json.loads((tmp_path / EVALUATION).read_text())
-    assert kept["figures"] == json.loads(json.dumps(trained.evaluation.to_dict()["figures"]))
+def test_the_evaluation_is_kept_beside_the_table(trained: TrainedModel, tmp_path: Path) -> None:
+    kept = keep_evaluation(trained, policy_facts(trained), DataFolder(tmp_path))
+    assert json.loads((tmp_path / EVALUATION).read_text())["figures"]["auc"]["value"] == kept.facts.figures["auc"].value
+    again = kept_evaluation(tmp_path, kept.facts.fingerprint)
+    assert again is not None
+    assert again.facts == kept.facts
+    assert kept_evaluation(tmp_path, "of another table") is None
     rows = pd.read_parquet(tmp_path / HELD_OUT)
     assert rows["score"].tolist() == trained.held_out["score"].tolist()
     assert (tmp_path / HELD_OUT).stat().st_mode & 0o777 == 0o600
 
 
-def test_the_summary_has_every_figure_and_warning(trained: Trained) -> None:
-    from training.model.store import Decision  # noqa: PLC0415  # only here
-
-    lines = summary(trained, Champion("churn:x", "ab" * 32), Decision(True, "no champion yet"))
+def test_the_summary_has_every_figure_and_warning(trained: TrainedModel) -> None:
+    champion, decision = Champion("churn:x", "ab" * 32), Decision(True, "no champion yet")
+    lines = summary(RunResult(trained, champion, decision, Path("card")))
     text = "\n".join(lines)
     for name in trained.evaluation.figures:
         assert name.replace("_", " ") in text
@@ -273,7 +282,7 @@ def test_a_wrong_setting_is_refused_before_anything_is_done(changes: dict[str, A
         settings_from(arguments(**changes), FACTS)
 
 
-def test_stored_bytes_are_those_that_were_fitted(trained: Trained) -> None:
+def test_stored_bytes_are_those_that_were_fitted(trained: TrainedModel) -> None:
     files = trained.files()
     assert sha256(files["forest.onnx"]) == hashlib.sha256(trained.fitted.onnx).hexdigest()
     assert b"customer_id" not in files["reference.parquet"]

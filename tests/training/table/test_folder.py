@@ -2,11 +2,16 @@ import json
 
 import pytest
 
+from churn.activity.dataset_facts import LogFacts, TableFacts
 from churn.contract import Customer
 from churn.errors import NotEnoughDataError
 from tests.support import synthetic
 from training.table.bodies import bodies, customers
 from training.table.folder import DataFolder
+
+
+def facts() -> TableFacts:
+    return synthetic.table_facts(synthetic.training_table(20, 2))
 
 
 def test_bodies_are_valid_and_hold_every_customer_in_order() -> None:
@@ -42,7 +47,8 @@ def test_before_featurize_the_folder_says_what_to_run(tmp_path) -> None:
 
 def test_a_log_too_short_says_so_when_training_asks(tmp_path) -> None:
     folder = DataFolder(tmp_path)
-    folder.write_facts({"refused": "the log spans 2 days"})
+    about_the_log = {name: getattr(facts(), name) for name in LogFacts.model_fields}
+    folder.write_facts(LogFacts(**about_the_log | {"refused": "the log spans 2 days"}))
     with pytest.raises(NotEnoughDataError, match="the log spans 2 days"):
         folder.training_table()
 

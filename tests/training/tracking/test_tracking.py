@@ -13,7 +13,10 @@ import pytest
 
 from churn.errors import TrackingError
 from churn.model.champion import Champion
+from churn.quality.figure import Figure
+from training.model.manifest import ModelFacts
 from training.model.store import Decision
+from training.model.trained import TrainedModel
 from training.tracking import runs as tracking
 from training.tracking.place import check_answers, tracking_uri, without_password
 from training.tracking.runs import (
@@ -22,12 +25,11 @@ from training.tracking.runs import (
     Untracked,
     flat,
     labels_of,
-    record_manifest,
+    record_facts,
     record_model,
     tracked,
     with_bounds,
 )
-from training.train import Trained
 
 MODEL = Champion("churn:abc", "f" * 64)
 SETTINGS = ("MLFLOW", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME")
@@ -70,20 +72,19 @@ def closed_port() -> int:
         return int(free.getsockname()[1])
 
 
-def test_a_training_run_is_kept_in_the_data_folder(tmp_path: Path, trained: Trained, facts: dict[str, object]) -> None:
+def test_a_training_run_is_kept_in_the_data_folder(tmp_path: Path, trained: TrainedModel, facts: ModelFacts) -> None:
     card = tmp_path / "card"
     card.mkdir()
     (card / "model_card.html").write_text("card")
-    manifest = trained.manifest(facts)
     said: list[str] = []
     with tracked("train", tmp_path, True, said.append) as run:
         assert run.id is not None
-        record_manifest(run, manifest)
+        record_facts(run, facts)
         record_model(run, MODEL, Decision(True, "no champion yet"), card, said.append)
     kept = client(tmp_path).get_run(run.id)
     assert kept.info.status == "FINISHED"
     assert kept.info.run_name == "train"
-    assert kept.data.params["fingerprint"] == manifest["training"]["fingerprint"]
+    assert kept.data.params["fingerprint"] == facts.training.fingerprint
     assert kept.data.params["forest.trees"] == str(trained.settings.forest.trees)
     auc = trained.evaluation.figures["auc"]
     assert [kept.data.metrics[name] for name in ("auc", "auc_low", "auc_high")] == [auc.value, auc.low, auc.high]
@@ -231,7 +232,7 @@ def test_nested_settings_become_names_with_points() -> None:
 
 
 def test_a_figure_becomes_three_metrics() -> None:
-    assert with_bounds({"auc": {"value": 0.7, "low": 0.6, "high": 0.8, "customers": 9}}) == {
+    assert with_bounds({"auc": Figure(0.7, 0.6, 0.8)}) == {
         "auc": 0.7,
         "auc_low": 0.6,
         "auc_high": 0.8,

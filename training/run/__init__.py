@@ -1,0 +1,1 @@
+"""One training run: from the training table to a model that is stored, evaluated and described."""
