@@ -76,10 +76,7 @@ def folder(module: str) -> str:
 
 
 OURS = {module: path for module, path in files().items() if module.split(".")[0] not in ANYTHING}
-FOLDERS = sorted(
-    {folder(module) for module in OURS}
-    - {"churn.quality", "monitoring.labels"}
-)
+FOLDERS = sorted({folder(module) for module in OURS} - {"churn.quality", "monitoring.labels"})
 
 
 @pytest.mark.parametrize("name", FOLDERS)
