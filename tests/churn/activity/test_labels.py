@@ -76,17 +76,17 @@ def test_settings_out_of_range_are_refused(kind, horizon) -> None:
         labelled(LIVES, kind, horizon=horizon)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     st.lists(
         st.builds(
             event,
-            st.sampled_from("abc"),
+            st.sampled_from("abcdefghi"),
             st.integers(AS_OF - 60 * DAY_MS, END),
             st.sampled_from(["Home", "Thumbs Down", "Submit Downgrade", "Thumbs Up"]),
         ),
         min_size=1,
-        max_size=20,
+        max_size=80,
     )
 )
 def test_inactivity_is_the_published_label(rows) -> None:
@@ -110,20 +110,20 @@ def labelled_at(rows, moments: list[tuple[str, int]], kind="either", log_end=END
 SOME_EVENTS = st.lists(
     st.builds(
         event,
-        st.sampled_from("abc"),
+        st.sampled_from("abcdefghi"),
         st.integers(-3, 100).map(lambda day: AS_OF + day * DAY_MS) | st.integers(AS_OF - 60 * DAY_MS, END),
         st.sampled_from(["Home", "NextSong", "Thumbs Down", "Submit Downgrade", "Cancellation Confirmation"]),
     ),
     min_size=1,
-    max_size=15,
+    max_size=60,
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     SOME_EVENTS,
     st.sets(
-        st.tuples(st.sampled_from("abcd"), st.integers(0, 50).map(lambda day: AS_OF + day * DAY_MS)),
+        st.tuples(st.sampled_from("abcdefghij"), st.integers(0, 50).map(lambda day: AS_OF + day * DAY_MS)),
         min_size=1,
         max_size=6,
     ),

@@ -209,11 +209,11 @@ SOME_LINES = st.lists(
         ),
         st.text(st.characters(exclude_characters="\r\n", codec="utf-8"), min_size=1).filter(str.strip).map(str.encode),
     ),
-    max_size=12,
+    max_size=32,
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(SOME_LINES, st.integers(0, 60))
 def test_it_counts_what_reading_line_by_line_counts(tmp_path_factory: Any, found: list[bytes], cut: int) -> None:
     folder = tmp_path_factory.mktemp("log")
