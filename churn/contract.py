@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from churn.raw_text import trimmed_sql
 
@@ -253,6 +253,11 @@ CONTRACT_VERSION: Final = f"1-{_fingerprint()}"
 """Changes when any name, type or bound does. Stored in every model and every logged prediction."""
 
 
+def whole(value: Any) -> Any:
+    """A whole number written with a fraction, such as 3.0, as the integer it is (JSON Schema, "integer")."""
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
 def _annotation(feature: Feature) -> Any:
     base: Any
     if feature.categories is not None:
@@ -262,16 +267,22 @@ def _annotation(feature: Feature) -> Any:
     else:
         number = int if feature.kind == "count" else float
         bounds = Field(strict=True, ge=feature.minimum, le=feature.maximum, allow_inf_nan=False)
-        base = Annotated[number, bounds]
+        base = (
+            Annotated[number, bounds, BeforeValidator(whole)] if feature.kind == "count" else Annotated[number, bounds]
+        )
     return base | None if feature.nullable else base
+
+
+_NOT_BLANK: Final = r"[^\s\x1c-\x1f]"
+"""In an id there is a character that `str.strip` leaves."""
 
 
 class _Identified(BaseModel):
     model_config = ConfigDict(extra="forbid", title="Customer")
 
-    customer_id: Annotated[str, Field(strict=True, min_length=1, max_length=LONGEST_CUSTOMER_ID)] = Field(
-        description="Your id of the customer; comes back with the answer.", examples=["30"]
-    )
+    customer_id: Annotated[
+        str, Field(strict=True, min_length=1, max_length=LONGEST_CUSTOMER_ID, pattern=_NOT_BLANK)
+    ] = Field(description="Your id of the customer; comes back with the answer.", examples=["30"])
     as_of: AwareDatetime = Field(
         description="The moment the features describe, with its time zone: only what happened before it counts.",
         examples=["2018-11-02T00:00:00Z"],

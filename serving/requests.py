@@ -25,6 +25,8 @@ from churn.contract import (
     NUMERIC,
     Customer,
     Feature,
+    customer_key,
+    whole,
 )
 from churn.contradictions import Numbers, broken, contradictions
 from churn.moments import EPOCH
@@ -113,8 +115,11 @@ class Batch:
         )
 
     def keys(self) -> list[tuple[str, str]]:
-        """What must not come twice in a request: customer and moment."""
-        return list(zip(self.customer_ids, self.as_of, strict=True))
+        """What must not come twice in a request: customer, however the id is spelled, and moment."""
+        text = "".join(self.customer_ids)
+        plain = "." not in text and text.split(None, 1) == [text]  # no blank and no fraction in any of them
+        ids = self.customer_ids if plain else map(customer_key, self.customer_ids)
+        return list(zip(ids, self.as_of, strict=True))
 
 
 @dataclass(frozen=True)
@@ -272,7 +277,7 @@ def _by_columns(rows: list[Any], moments: "_Moments") -> Batch | None:
     try:
         ids, as_of = list(map(_ids_of, rows)), list(map(_moments_of, rows))
         categories = list(map(_categories_of, rows))
-        counts, reals = list(map(_counts_of, rows)), list(map(_reals_of, rows))
+        counts, reals = _counts(rows), list(map(_reals_of, rows))
         utc = [moments.utc(text) for text in as_of]
         plausible = (
             all(len(row) == _FIELDS for row in rows)
@@ -291,8 +296,18 @@ def _by_columns(rows: list[Any], moments: "_Moments") -> Batch | None:
     return Batch(ids, utc, numbers, categories, rows)
 
 
+def _counts(rows: list[Any]) -> list[tuple[Any, ...]]:
+    """The counts of each row; those written as 3.0 become integers, in the rows too."""
+    counts = list(map(_counts_of, rows))
+    if float in set(map(type, chain.from_iterable(counts))):
+        for row in rows:
+            row.update({name: whole(row[name]) for name in _COUNTS})
+        counts = list(map(_counts_of, rows))
+    return counts
+
+
 def _is_id(value: object) -> bool:
-    return type(value) is str and 1 <= len(value) <= LONGEST_CUSTOMER_ID
+    return type(value) is str and 1 <= len(value) <= LONGEST_CUSTOMER_ID and not value.isspace()
 
 
 def _are_categories(feature: Feature, values: tuple[object, ...]) -> bool:
@@ -436,7 +451,7 @@ _REASONS: Final = {
     "missing": {"missing"},
     "unknown_field": {"extra_forbidden"},
     "out_of_range": {"greater_than_equal", "less_than_equal", "finite_number", "too_short"},
-    "wrong_value": {"literal_error", "string_too_short", "string_too_long"},
+    "wrong_value": {"literal_error", "string_too_short", "string_too_long", "string_pattern_mismatch"},
 }
 """Pydantic's kinds of errors by the reason that is counted; all others are of a wrong type."""
 
@@ -446,6 +461,7 @@ _MESSAGES: Final = {
     "model_type": "expected an object",
     "too_short": "empty; send at least one customer",
     "list_type": "expected a list of customers",
+    "string_pattern_mismatch": "blank; send your id of the customer",
 }
 """Instead of Pydantic's words, which name our classes."""
 

@@ -94,6 +94,15 @@ def test_what_would_help_is_answered_only_when_asked_for(client: httpx.Client, c
         assert given[row]["churn_probability"] >= champion.model.manifest.threshold
 
 
+@pytest.mark.parametrize("path", ["/predict", "/explain"])
+def test_counts_written_with_a_fraction_of_nothing_get_the_same_answer(client: httpx.Client, path: str) -> None:
+    whole = {name: value for name, value in example_customer().items() if type(value) is int}
+    sent = [example_customer(), example_customer() | {name: float(value) for name, value in whole.items()}]
+    answers = [client.post(path, json={"customers": [one]}) for one in sent]
+    assert [answered.status_code for answered in answers] == [200, 200]
+    assert answers[0].content == answers[1].content
+
+
 def test_the_examples_of_the_openapi_document_work_as_they_are(client: httpx.Client) -> None:
     document = client.get("/docs.json").json()
     for path, kind in (("/predict", PredictResponse), ("/explain", ExplainResponse)):

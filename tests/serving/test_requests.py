@@ -150,7 +150,7 @@ def test_every_missing_field_is_named_with_its_row(name: str) -> None:
 def test_every_feature_refuses_wrong_types_and_values_out_of_range(feature: Any) -> None:
     wrong: list[Any] = [True, [], {}, "1" if not feature.is_category else 1]
     wrong += ["", "x" * 65] if feature.is_category else [feature.minimum - 1, feature.maximum * 1.01 + 1, 1e300, "NaN"]
-    wrong += [1.5] if feature.kind == "count" else []
+    wrong += [1.5, 1.0000000001, -1.0] if feature.kind == "count" else []
     wrong += ["F?"] if feature.categories else []
     wrong += [] if feature.nullable else [None]
     for value in wrong:
@@ -197,6 +197,38 @@ def _is_valid(rows: list[dict[str, Any]]) -> bool:
     except ValidationError:
         return False
     return True
+
+
+def test_a_count_with_a_fraction_of_nothing_is_the_integer() -> None:
+    names = [feature.name for feature in FEATURES if feature.kind == "count"]
+    written = {name: float(example_customer()[name]) for name in names}
+    whole, as_float = parse_predict(body(customer()), NOW), parse_predict(body(customer(**written)), NOW)
+    assert json.dumps(as_float.features) == json.dumps(whole.features)
+    assert np.array_equal(as_float.numbers, whole.numbers, equal_nan=True)
+    assert all(type(as_float.features[0][name]) is int for name in names)
+
+
+@pytest.mark.parametrize("blank", [" ", "\t\n", "\u00a0", "\u2003 ", "\x1c", "\x85", "\u3000"])
+def test_a_blank_id_is_refused(blank: str) -> None:
+    status, place, message = only_problem(body(customer(customer_id=blank)))
+    assert (status, place, message) == (400, ["customers", 0, "customer_id"], "blank; send your id of the customer")
+
+
+@pytest.mark.parametrize("other", ["104.0", " 104", "104.000 ", "104\u00a0"])
+def test_two_spellings_of_one_id_are_the_same_customer(other: str) -> None:
+    status, place, message = only_problem(body(customer(customer_id="104"), customer(customer_id=other)))
+    assert (status, place) == (400, ["customers", 1, "customer_id"])
+    assert "the same customer at the same moment as in row 0" in message
+    earlier = customer(customer_id=other, as_of="2018-11-01T00:00:00Z")
+    assert parse_predict(body(customer(customer_id="104"), earlier), NOW).customer_ids == ["104", other]
+
+
+@pytest.mark.parametrize("other", ["0104", "104.5", "1.04E2", "104.", "a.0", "10 4"])
+def test_ids_that_may_be_different_customers_are_let_in_as_they_are(other: str) -> None:
+    two = [customer(customer_id="104"), customer(customer_id=other)]
+    assert parse_predict(body(*two), NOW).customer_ids == ["104", other]
+    together, spans = parse_together([body(*two), body(customer(customer_id="x"))], NOW)
+    assert (len(together), spans) == (3, [slice(0, 2), slice(2, 3)])
 
 
 @pytest.mark.parametrize(
