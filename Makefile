@@ -89,7 +89,7 @@ demo: $(DEMO) ## the whole path, from a log to a drift report, in a few minutes
 	$(RUN) -m scripts.demo
 
 # All tests that need Python packages only. The tests of one file stay on one core: they share what they set up.
-UNIT := not integration and not system and not container
+UNIT := not slow and not integration and not system and not container
 PYTEST := $(RUN) -m pytest --numprocesses=$(PROCESSES) --dist=loadfile
 
 .PHONY: test
@@ -97,7 +97,7 @@ test: $(DEV) ## run the tests that need Python packages only, on PROCESSES cores
 	$(PYTEST) --durations=15
 
 .PHONY: test-fast
-test-fast: $(DEV) ## run the unit tests only, those that start no process of ours
+test-fast: $(DEV) ## run the unit tests only: they start no process of ours and fit or simulate nothing large
 	$(PYTEST) -m '$(UNIT)'
 
 .PHONY: test-coverage

@@ -13,6 +13,8 @@ import pytest
 from load_tests.drift_worlds import CELLS, THIRTY_FIVE, Cell
 from load_tests.error_rates import Rates, exact_interval, measured
 
+pytestmark = pytest.mark.slow
+
 REPETITIONS = 200
 QUIET = tuple(cell for cell in CELLS if cell.at_most is not None)
 CHANGED = tuple(cell for cell in CELLS if cell.at_least is not None)

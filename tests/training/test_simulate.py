@@ -21,6 +21,8 @@ from churn.errors import SettingError
 from tests.support.log_figures import FIGURES, figures
 from training.simulate import Simulation, SimulationSettings, simulate, write_log
 
+pytestmark = pytest.mark.slow
+
 # The figure in the simulated log may be this much of the real one. Each is at least as wide as two
 # samples of 225 customers differ by chance; where the simulator is known to differ, the band says so.
 BANDS = {

@@ -94,6 +94,7 @@ def _coverage(seed: int, customers: int, most_rows: int, truth: dict[str, float]
     return {name: found[name].low <= value <= found[name].high for name, value in truth.items()}
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     """150 samples of 250 customers with up to four rows; three standard errors around 95 % reach down to 0.90."""
     everyone = Judged.of(population(99, 150_000, 4))

@@ -36,6 +36,8 @@ from training.run.train import train
 from training.simulate import SimulationSettings, simulate, write_log, write_truth
 from training.table.folder import DataFolder
 
+pytestmark = pytest.mark.slow
+
 FOREST = ForestSettings(trees=60, depth=6, leaf=20, jobs=2)
 
 

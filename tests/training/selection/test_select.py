@@ -20,6 +20,8 @@ from training.selection.automl import automl_scores
 from training.selection.leaderboard import FOREST, Leaderboard, Timing, leaderboard
 from training.table.split import split
 
+pytestmark = pytest.mark.slow
+
 SMALL = ForestSettings(trees=20, depth=4, leaf=10, jobs=1)
 
 
