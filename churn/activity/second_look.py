@@ -89,7 +89,7 @@ def rescued(file: LogFile, scratch: Path) -> SecondLook:
     look = SecondLook(_json_copy(file, scratch))
     with _writer(look.copy, scratch) as write:
         for number, line in enumerate(lines(file.readable), start=1):
-            if line is None:
+            if line is None or (line.isascii() and not _may_hold_more(line)):
                 continue
             try:
                 text = line.decode()
@@ -104,9 +104,13 @@ def rescued(file: LogFile, scratch: Path) -> SecondLook:
     return look
 
 
+def _may_hold_more(line: bytes) -> bool:
+    return b"\0" in line or (line.count(b"{") > 1 and _JOINED.search(line) is not None)
+
+
 def _rows_in(line: bytes, text: str) -> tuple[list[dict[str, Any]], bool]:
     """The objects of a line that DuckDB takes for malformed, and whether nothing else is in it."""
-    if not (_JOINED.search(line) or b"\0" in line):
+    if not _may_hold_more(line):
         return [], False
     found: list[dict[str, Any]] = []
     position = _past_blanks(text, 0)

@@ -10,5 +10,5 @@ PASSED_OVER_PERCENT: Final = Setting(
 UNREADABLE_PERCENT: Final = Setting(
     "CHURN_EVENTS_UNREADABLE_PERCENT", "5", "Percent of the log's rows that may be lines that cannot be read."
 )
-UNPACKED_MB: Final = Setting("CHURN_EVENTS_UNPACKED_MB", "32000", "Size in MB that one packed file may have unpacked.")
+UNPACKED_MB: Final = Setting("CHURN_EVENTS_UNPACKED_MB", "32000", "Size in MB to which this program unpacks one file.")
 SETTINGS: Final = (PASSED_OVER_PERCENT, UNREADABLE_PERCENT, UNPACKED_MB)
