@@ -11,7 +11,7 @@ from ibis import Table
 
 from churn.activity.features import DAY_MS, features
 from churn.activity.labels import HORIZON_DAYS, Definition, labels
-from churn.contract import LOOKBACK_DAYS, MINIMUM_HISTORY_DAYS, NAMES
+from churn.contract import AT_RISK_DAYS, LOOKBACK_DAYS, MINIMUM_HISTORY_DAYS, NAMES
 from churn.errors import NotEnoughDataError
 from churn.moments import iso
 from churn.quality.measures import LABEL
@@ -62,16 +62,47 @@ def training_table(
     Columns: `customer_id`, `as_of` (UTC epoch milliseconds), `short`, the contract's
     features, `churned` (0 or 1).
 
+    A snapshot is made where the days with events reach back from it without a gap of more
+    than 30 days: beyond such a gap nobody is at risk, and one row of a wrong clock would
+    ask for a thousand snapshots. History counts from the gap on.
+
     Raises:
-        NotEnoughDataError: the log is too short for a label.
+        NotEnoughDataError: the log is too short for a label, or nobody is at risk at any snapshot.
     """
     parts = []
-    dates = snapshots(first_ts, log_end, definition.horizon_days)
+    dates = _with_history(snapshots(first_ts, log_end, definition.horizon_days), _runs(events, first_ts))
     for number, snapshot in enumerate(dates, 1):
         progress(f"snapshot {number} of {len(dates)}: {iso(snapshot.as_of)}")
         parts.append(_labelled(events, snapshot, log_end, definition))
-    table = pd.concat(parts, ignore_index=True)
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    if table.empty:
+        raise NotEnoughDataError(
+            f"nobody is at risk at a snapshot with {MINIMUM_HISTORY_DAYS} days of events before it and a known label; "
+            "take a longer log, or one without gaps"
+        )
     return table.sort_values(["as_of", "customer_id"], ignore_index=True)
+
+
+def _runs(events: Table, first_ts: int) -> list[tuple[int, int]]:
+    """The stretches of the log, oldest first, as their first and last moment: none has a gap of over 30 days."""
+    found = events.select(day=events.ts // DAY_MS).distinct().to_pandas()["day"]
+    days = np.unique(np.append(found.to_numpy(np.int64), first_ts // DAY_MS))
+    breaks = np.flatnonzero(np.diff(days) > AT_RISK_DAYS + 1)
+    starts, ends = days[np.append(0, breaks + 1)], days[np.append(breaks, len(days) - 1)]
+    return [
+        (max(int(start) * DAY_MS, first_ts), (int(end) + 1) * DAY_MS) for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def _with_history(dates: list[Snapshot], runs: list[tuple[int, int]]) -> list[Snapshot]:
+    """The snapshots within reach of a run, each with its history in that run, where it is long enough."""
+    kept = []
+    for date in dates:
+        start, end = max((run for run in runs if run[0] < date.as_of), default=(date.as_of, date.as_of))
+        history = (min(date.as_of, end) - start) / DAY_MS
+        if history >= MINIMUM_HISTORY_DAYS and end > date.as_of - AT_RISK_DAYS * DAY_MS:
+            kept.append(Snapshot(date.as_of, history))
+    return kept
 
 
 def _labelled(events: Table, snapshot: Snapshot, log_end: int, definition: Definition) -> pd.DataFrame:

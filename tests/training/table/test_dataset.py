@@ -77,3 +77,20 @@ def test_the_fingerprint_changes_with_any_value() -> None:
     assert fingerprint(table) == fingerprint(table.copy())
     assert fingerprint(table) != fingerprint(changed)
     assert isinstance(table, pd.DataFrame)
+
+
+def test_one_row_of_a_wrong_clock_makes_no_snapshots_and_no_history() -> None:
+    events, first_ts, log_end = log(86)
+    lost = event_table([*events.to_pyarrow().to_pylist(), event("a", epoch_ms(datetime(2000, 1, 1, tzinfo=UTC)))])
+    told: list[str] = []
+    table = training_table(lost, epoch_ms(datetime(2000, 1, 1, tzinfo=UTC)), log_end, progress=told.append)
+    expected = training_table(events, first_ts, log_end)
+    assert len(told) == expected.as_of.nunique()
+    kept = ["customer_id", "as_of", "short", "churned", "songs_28d"]
+    pd.testing.assert_frame_equal(table[kept], expected[kept])
+
+
+def test_where_nobody_is_at_risk_the_error_says_so() -> None:
+    rows = [event("a", START), event("a", START + 200 * DAY_MS)]
+    with pytest.raises(NotEnoughDataError, match="nobody is at risk at a snapshot"):
+        training_table(event_table(rows), START, START + 200 * DAY_MS)
