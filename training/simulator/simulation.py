@@ -46,11 +46,6 @@ class Simulation:
         """UTC epoch milliseconds of each row."""
         return self.settings.start_ms + self.rows.second * 1000
 
-    @property
-    def frame(self) -> pa.Table:
-        """The whole log as a table with the columns of the real one; text is dictionary-encoded."""
-        return pa.Table.from_batches(list(self.batches(max(len(self.rows), 1))))
-
     def batches(self, size: int) -> Iterator[pa.RecordBatch]:
         columns = Columns(self.settings, self.customers, self.customer_ids)
         for start in range(0, max(len(self.rows), 1), size):
@@ -80,11 +75,6 @@ class Simulation:
         probability = truth.either(self.settings, self.customers, self.history, self.sessions, past)
         table = pd.DataFrame({"customer_id": self.customer_ids[past.at_risk], "probability": probability})
         return table.sort_values("customer_id", ignore_index=True)
-
-    def truth(self, customer_ids: list[str], as_of: datetime | int) -> NDArray[np.float64]:
-        """The true probability of each customer; NaN for one who is not at risk at `as_of`."""
-        known = self.true_probability(as_of).set_index("customer_id").probability
-        return known.reindex(customer_ids).to_numpy(dtype=np.float64)
 
 
 def simulate(settings: SimulationSettings, progress: Callable[[str], None] = lambda _: None) -> Simulation:
