@@ -25,9 +25,9 @@ from training.evaluation_report.whole_history import (
     OBSERVED,
     SILENCE_DAYS,
     SPLITS,
-    Draws,
     Progress,
-    Protocol,
+    ProtocolResult,
+    SplitRange,
     held_out_scores,
     labelled,
     point_in_time,
@@ -94,7 +94,7 @@ def point_in_time_section(found: EvaluationFacts) -> Section:
 
 
 @dataclass(frozen=True)
-class Published:
+class ProtocolVariants:
     """The published protocol on one log, and the same features without what they could not know.
 
     `with_span`, `without_span`: whole history, with and without the observed time span.
@@ -102,10 +102,10 @@ class Published:
     `until_then`: the features of `without_span`, counted up to 30 days before the log's end.
     """
 
-    with_span: Protocol
-    without_span: Protocol
-    without_clocks: Protocol
-    until_then: Protocol
+    with_span: ProtocolResult
+    without_span: ProtocolResult
+    without_clocks: ProtocolResult
+    until_then: ProtocolResult
 
     def sentence(self) -> str:
         """What the leak is worth."""
@@ -120,15 +120,15 @@ class Published:
         )
 
 
-def published(events: Table, log_end: int, seed: int, splits: int, progress: Progress) -> Published:
+def published(events: Table, log_end: int, seed: int, splits: int, progress: Progress) -> ProtocolVariants:
     """Run the published protocol in its variants."""
     whole, then = labelled(events, log_end), labelled(events, log_end, log_end - SILENCE_DAYS * DAY_MS)
     clockless = [name for name in NUMBERS if name != "tenure_days"]
 
-    def variant(name: str, rows: pd.DataFrame, numbers: Sequence[str]) -> Protocol:
+    def variant(name: str, rows: pd.DataFrame, numbers: Sequence[str]) -> ProtocolResult:
         return random_splits(rows, numbers, seed, splits, lambda text: progress(f"{name}: {text}"))
 
-    return Published(
+    return ProtocolVariants(
         variant("with the observed time span", whole, [*NUMBERS, OBSERVED]),
         variant("without it", whole, NUMBERS),
         variant("without the tenure too", whole, clockless),
@@ -136,9 +136,9 @@ def published(events: Table, log_end: int, seed: int, splits: int, progress: Pro
     )
 
 
-def published_section(found: Published) -> Section:
+def published_section(found: ProtocolVariants) -> Section:
     """The published protocol's figures over random splits."""
-    variants: tuple[Protocol, ...] = (found.with_span, found.without_span, found.without_clocks, found.until_then)
+    variants: tuple[ProtocolResult, ...] = (found.with_span, found.without_span, found.without_clocks, found.until_then)
     one = found.without_span
     auc_draws = one.figures["auc"]
     return Section(
@@ -172,7 +172,7 @@ def published_section(found: Published) -> Section:
     )
 
 
-def _draws(draws: Draws) -> str:
+def _draws(draws: SplitRange) -> str:
     return f"{draws.mean:.3f}; {draws.low:.2f} to {draws.high:.2f}"
 
 

@@ -70,7 +70,7 @@ Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Draws:
+class SplitRange:
     """A measure over random splits: its mean, and where 95 % of the single test sets lie."""
 
     mean: float
@@ -79,14 +79,14 @@ class Draws:
 
 
 @dataclass(frozen=True)
-class Protocol:
+class ProtocolResult:
     """What random splits of one row per customer find.
 
     `customers` and `churners` are all there are, `test_customers` and `test_churners` those
     of one test set.
     """
 
-    figures: dict[str, Draws]
+    figures: dict[str, SplitRange]
     customers: int
     churners: int
     test_customers: int
@@ -150,7 +150,7 @@ def labelled(events: Table, log_end: int, until: int | None = None) -> pd.DataFr
 
 def random_splits(
     rows: pd.DataFrame, numbers: Sequence[str], seed: int, splits: int = SPLITS, progress: Progress = lambda _: None
-) -> Protocol:
+) -> ProtocolResult:
     """Fit on 80 % of the customers and test on 20 %, again and again; each split has the overall share of churners.
 
     The forest is scikit-learn's as it comes, class-balanced, and flags from 0.5 on.
@@ -185,8 +185,10 @@ def random_splits(
         test_churners += int(churned[test].sum())
         for name, metric in METRICS.items():
             drawn[name].append(metric(judged, np.ones(len(test))))
-    figures = {name: Draws(float(np.mean(values)), *percentile(np.array(values))) for name, values in drawn.items()}
-    return Protocol(figures, len(rows), int(churned.sum()), len(test), test_churners / splits, splits)
+    figures = {
+        name: SplitRange(float(np.mean(values)), *percentile(np.array(values))) for name, values in drawn.items()
+    }
+    return ProtocolResult(figures, len(rows), int(churned.sum()), len(test), test_churners / splits, splits)
 
 
 def _check_enough(churned: NDArray[np.int64]) -> None:
