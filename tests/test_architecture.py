@@ -121,3 +121,19 @@ def test_the_bento_holds_what_its_entry_points_reach_and_nothing_else() -> None:
 def test_no_module_unpickles() -> None:
     for path in OURS.values():
         assert not imported(path) & UNPICKLES, path
+
+
+WHOLE_PRODUCT = {"tests", "tests.integration", "tests.system", "tests.container", "tests.deploy"}
+MIRRORED = {
+    module: ".".join(path.parts[1:-1])
+    for module, path in files().items()
+    if path.name.startswith("test_") and ".".join(path.parts[:-1]) not in WHOLE_PRODUCT
+}
+
+
+def test_a_test_lies_in_the_folder_that_mirrors_what_it_tests() -> None:
+    """The notebook's test runs it and imports nothing; every other one imports from the folder it is named after."""
+    tested = {module: {folder(name) for name in imports(files()[module])} for module in MIRRORED}
+    assert {module for module, room in MIRRORED.items() if room not in tested[module]} == {
+        "tests.training.test_notebook"
+    }
