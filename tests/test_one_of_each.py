@@ -106,3 +106,15 @@ def test_only_settings_and_commands_look_into_the_environment() -> None:
     rooms = [path for path in PRODUCT if not is_command(path)]
     told_by_bentoml = "serving/metrics_folder.py"  # a variable that BentoML sets in its workers, no setting of anybody
     assert those_that(reads_the_environment, rooms) - {told_by_bentoml} == {"churn/settings.py", "service.py"}
+
+
+def runs_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func).removeprefix("ast.") in {
+        "literal_eval",
+        "eval",
+        "exec",
+    }
+
+
+def test_no_text_is_read_or_run_as_python() -> None:
+    assert those_that(runs_text, MEASURED_TOO) == set()
