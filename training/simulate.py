@@ -56,6 +56,7 @@ def main() -> None:
         start=_midnight(arguments.start),
         world=arguments.world,
         change_day=arguments.change_day,
+        returning=arguments.returning,
     )
     say(f"simulating {settings.customers:,} customers over {settings.days} days from {iso(settings.start_ms)}")
     simulation = simulate(settings, say)
@@ -81,6 +82,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--start", default=DEFAULT_START.date().isoformat(), help="first day, UTC")
     parser.add_argument("--world", default=standard.world, help=f"one of {', '.join(WORLDS)}")
     parser.add_argument("--change-day", type=int, help="day from which the world is changed (two thirds of the log)")
+    parser.add_argument(
+        "--returning",
+        type=float,
+        default=standard.returning,
+        help="chance a day that a customer who cancelled comes back",
+    )
     parser.add_argument("--out", type=Path, required=True, help="*.json, *.json.gz or *.parquet")
     parser.add_argument("--truth", type=Path, help="also write the true probabilities (*.csv, *.parquet)")
     return parser.parse_args()

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from churn.activity.features import DAY_MS
+from churn.activity.features import DAY_MS, at_risk, come_back
 from churn.activity.labels import labels
 from churn.activity.reading import read_events
 from churn.activity.typed import EventLog
@@ -157,6 +157,25 @@ def test_the_truth_is_calibrated_and_the_best_auc_is_that_of_a_hard_task(long: S
     assert 0.07 < table.churned.mean() < 0.2
 
 
+def test_customers_who_come_back_are_at_risk_again_in_the_log_and_in_the_truth(tmp_path: Path) -> None:
+    simulation = simulate(SimulationSettings(customers=500, days=120, seed=5, returning=0.02))
+    write_log(simulation, tmp_path / "log.parquet")
+    log = read_events(tmp_path / "log.parquet", ibis.duckdb.connect())
+    assert log.report.came_back > 20
+    parts = []
+    for day in (50, 70, 85):
+        as_of = simulation.settings.start_ms + day * DAY_MS
+        truth = simulation.true_probability(as_of)
+        past = log.events.filter(log.events.ts < as_of)
+        assert set(truth.customer_id) == set(at_risk(past, as_of).to_pandas().customer_id)
+        back = set(come_back(past).to_pandas().customer_id)
+        assert len(back & set(truth.customer_id)) > 10
+        parts.append(truth.merge(realised(simulation, tmp_path, as_of), on="customer_id", validate="one_to_one"))
+    table = pd.concat(parts)
+    error = np.sqrt((table.probability * (1 - table.probability)).sum()) / len(table)
+    assert abs(table.churned.mean() - table.probability.mean()) < 4 * error
+
+
 @pytest.mark.parametrize("world", ["adverts", "price-rise", "new-market", "broken-client"])
 def test_a_world_changes_from_its_day_and_not_before(world: str, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"customers": 150, "days": 60, "seed": 2}
@@ -194,6 +213,7 @@ def test_a_world_changes_from_its_day_and_not_before(world: str, tmp_path: Path)
         {"seed": -1},
         {"change_day": 5},
         {"world": "adverts", "change_day": 999},
+        {"returning": 1.5},
     ],
 )
 def test_a_setting_out_of_range_is_refused(wrong: dict[str, Any]) -> None:

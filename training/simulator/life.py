@@ -23,8 +23,6 @@ from training.simulator.settings import SimulationSettings
 CANDIDATES_PER_CUSTOMER: Final = 4
 """About how many have to arrive since the service opened for one to be seen in the log; more follow if not enough."""
 
-NEVER: Final = -1
-
 
 @dataclass(frozen=True)
 class History:
@@ -35,14 +33,14 @@ class History:
         level: `FREE` or `PAID` by (day, customer), one day more than the log.
         visits: sessions begun by (day, customer).
         changes: whether the level changes in the day's last session, by (day, customer).
-        cancels_on: day of the last session, in which the customer cancels; or `NEVER`.
+        cancels: whether the customer cancels in the day's last session, by (day, customer).
     """
 
     state: NDArray[np.uint8]
     level: NDArray[np.uint8]
     visits: NDArray[np.uint16]
     changes: NDArray[np.bool_]
-    cancels_on: Ints
+    cancels: NDArray[np.bool_]
 
     def __getitem__(self, which: Ints) -> Self:
         return type(self)(
@@ -50,7 +48,7 @@ class History:
             self.level[:, which],
             self.visits[:, which],
             self.changes[:, which],
-            self.cancels_on[which],
+            self.cancels[:, which],
         )
 
 
@@ -132,7 +130,7 @@ def _record(today: Today, customers: Customers, settings: SimulationSettings) ->
         level=np.zeros((settings.days + 1, len(customers)), np.uint8),
         visits=np.zeros(shape, np.uint16),
         changes=np.zeros(shape, np.bool_),
-        cancels_on=np.full(len(customers), NEVER),
+        cancels=np.zeros(shape, np.bool_),
     )
     for day in range(settings.days):
         _greet_newcomers(today, customers, day, settings)
@@ -140,7 +138,7 @@ def _record(today: Today, customers: Customers, settings: SimulationSettings) ->
         brought = _live_a_day(today, customers, conditions(settings, day), day, settings)
         history.visits[day, brought.who] = brought.visits
         history.changes[day, brought.who] = brought.changes
-        history.cancels_on[brought.who[brought.cancels]] = day
+        history.cancels[day, brought.who] = brought.cancels
     history.state[settings.days], history.level[settings.days] = today.state, today.level
     return history
 
@@ -156,6 +154,8 @@ def _live_a_day(
     """Draw a day for everybody present, and move `today` to the next morning."""
     if day < 0:
         _greet_newcomers(today, customers, day, settings)
+    if settings.returning:
+        today.gone &= settings.draws("returns", day + DAYS_BEFORE).random(len(customers)) >= settings.returning
     draws = settings.draws("life", day + DAYS_BEFORE)
     who = today.present(customers, day)
     level, state = today.level[who], today.state[who]

@@ -154,7 +154,7 @@ def _plan(day: int, customers: Customers, history: History, draws: np.random.Gen
         customer=customer,
         planned=day * DAY_SECONDS + second[np.lexsort((second, customer))],
         first_ever=first_ever,
-        cancels=closes & (history.cancels_on[customer] == day),
+        cancels=closes & history.cancels[day, customer],
         changes=closes & history.changes[day, customer],
         state=state,
         level=level,

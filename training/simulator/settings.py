@@ -35,6 +35,7 @@ class SimulationSettings:
             `broken-client` (some customers' rows lose user agent, gender and registration).
         change_day: day of the log from which the world is changed; two thirds of `days` when
             not given.
+        returning: chance a day that a customer who cancelled comes back; nobody does by default.
 
     Raises:
         SettingError: a setting is out of its range.
@@ -46,6 +47,7 @@ class SimulationSettings:
     start: datetime = DEFAULT_START
     world: str = "baseline"
     change_day: int | None = None
+    returning: float = 0.0
 
     def __post_init__(self) -> None:
         _check_whole("customers", self.customers, 1, MOST_CUSTOMERS)
@@ -55,6 +57,8 @@ class SimulationSettings:
             raise SettingError("start", self.start.isoformat(), "a midnight in UTC, such as 2018-10-01T00:00:00Z")
         if self.world not in WORLDS:
             raise SettingError("world", self.world, f"one of {', '.join(WORLDS)}")
+        if not 0 <= self.returning <= 1:
+            raise SettingError("returning", self.returning, "a chance from 0 to 1")
         self._check_change_day()
 
     def _check_change_day(self) -> None:

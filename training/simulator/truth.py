@@ -25,6 +25,7 @@ from training.simulator.settings import SimulationSettings
 
 TRIGGER_PAGES: Final = np.array([page.page in TRIGGERS for page in pages.PAGES])
 CONFIRMATION: Final = pages.PAGE_OF[pages.CONFIRMATION]
+SONG: Final = pages.PAGE_OF[pages.SONG]
 CUSTOMERS_AT_ONCE: Final = 4096
 
 
@@ -50,9 +51,9 @@ def past(settings: SimulationSettings, rows: Rows, customers: int, as_of: int) -
     customer, page = rows.customer[before], rows.page[before]
     last = np.full(customers, -1)
     last[customer] = before  # rows are in the order of time: the last assignment stands
-    cancelled = _any(customer[page == CONFIRMATION], customers)
+    gone = _gone(rows[before], customers)
     recent = rows.second[last] >= second - AT_RISK_DAYS * DAY_SECONDS if len(rows) else np.zeros(customers, np.bool_)
-    at_risk = np.flatnonzero((last >= 0) & recent & ~cancelled)
+    at_risk = np.flatnonzero((last >= 0) & recent & ~gone)
     level = rows.level[last[at_risk]].astype(np.int64)
     return Past(second, at_risk, level, _any(customer[TRIGGER_PAGES[page]], customers)[at_risk])
 
@@ -94,6 +95,14 @@ def _under_way(
         no_other = np.exp(-odds.visits * (1 - share_of_day(into))) if when == today else 1.0
         running[who], leaves[who] = True, np.maximum(leaves[who], odds.cancel * no_other)
     return running[known.at_risk], leaves[known.at_risk]
+
+
+def _gone(rows: Rows, customers: int) -> NDArray[np.bool_]:
+    """Who has cancelled and not played a song since; the rows are in the order of time."""
+    last_song, last_cancellation = np.full(customers, -1), np.full(customers, -1)
+    for last, wanted in ((last_song, SONG), (last_cancellation, CONFIRMATION)):
+        last[rows.customer[rows.page == wanted]] = rows.second[rows.page == wanted]
+    return (last_cancellation >= 0) & (last_cancellation >= last_song)
 
 
 def _any(customer: Ints, customers: int) -> NDArray[np.bool_]:
