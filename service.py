@@ -26,6 +26,7 @@ from serving.asgi import Application, request_id_of
 from serving.boundary import Boundary
 from serving.bounded_service import BoundedService
 from serving.limits import Limits
+from serving.log_watch import LogWatch
 from serving.metrics_folder import forget_dead_workers, reserve_room, use_own_folder
 from serving.observer import RequestObserver
 from serving.own_log import others_in_json, tell
@@ -88,7 +89,9 @@ class Churn:
     def __init__(self) -> None:
         forget_dead_workers()
         metrics.show_model(MODEL.tag, bentoml.models.get(MODEL.tag).info.creation_time.timestamp())
-        self._answering = Answering(MODEL, open_log(), threads=SETTINGS.threads, wait_for_disk=SETTINGS.log_fsync)
+        log = open_log()
+        self._answering = Answering(MODEL, log, threads=SETTINGS.threads, wait_for_disk=SETTINGS.log_fsync)
+        self._watch = LogWatch(log)
         self.site = Site(
             {"/predict": self._answering.predict, "/explain": self._answering.explain},
             openapi.documents(MODEL.tag, keyed=bool(SETTINGS.api_keys)),
@@ -125,6 +128,7 @@ class Churn:
     @bentoml.on_shutdown
     def close(self) -> None:
         """After the last answer."""
+        self._watch.close()
         self._answering.close()
         tell("stop", worker=os.getpid())
 

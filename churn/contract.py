@@ -8,13 +8,12 @@ definition, the load test and the feature table of the documentation are all mad
 import hashlib
 import json
 import math
-import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
-from churn.raw_text import trimmed_sql
+from churn.customer_ids import customer_key as customer_key  # noqa: PLC0414  # of the contract; erasure cannot have Pydantic
 
 Kind = Literal["count", "real", "category"]
 
@@ -287,27 +286,6 @@ class _Identified(BaseModel):
         description="The moment the features describe, with its time zone: only what happened before it counts.",
         examples=["2018-11-02T00:00:00Z"],
     )
-
-
-_WHOLE: Final = re.compile(r"([0-9]+)\.0+")
-
-
-def customer_key(text: str) -> str:
-    """The id by which logs, lists, joins and erasure know a customer, however it was spelled.
-
-    Blanks around it go, and so does the fraction of a whole number: `104.0` is `104`.
-    Leading zeros, capitals and exponents stay, since they may tell two customers apart.
-    Empty for blanks alone, which are nobody's id.
-    """
-    key = text.strip()
-    whole = _WHOLE.fullmatch(key)
-    return key if whole is None else whole[1]
-
-
-def customer_key_sql(column: str) -> str:
-    """`customer_key` as a DuckDB expression over a column of text."""
-    key = trimmed_sql(column)
-    return f"CASE WHEN contains({column}, '.') THEN regexp_replace({key}, '^{_WHOLE.pattern}$', '\\1') ELSE {key} END"
 
 
 def _field(feature: Feature) -> Any:

@@ -150,6 +150,14 @@ class PredictionLogError(ChurnError):
     """The prediction log cannot be written or read."""
 
 
+class DamagedArchiveError(PredictionLogError):
+    """A packed file of the prediction log cannot be unpacked."""
+
+    def __init__(self, file: object, why: str) -> None:
+        self.why = why
+        super().__init__(f"{file}: cannot be unpacked: {why}; replace it by a sound copy, or move it out of the folder")
+
+
 class ReportError(ChurnError):
     """The drift report cannot be made."""
 

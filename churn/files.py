@@ -70,7 +70,7 @@ def whole_folder(target: Path, mode: int = 0o755) -> Iterator[Path]:
 def _working_folder(target: Path) -> Iterator[Path]:
     parent = target.parent
     parent.mkdir(parents=True, exist_ok=True)
-    _sweep(parent)
+    sweep(parent)
     folder, lock = _locked_folder(parent, target.name)
     try:
         yield folder
@@ -92,7 +92,7 @@ def _locked_folder(parent: Path, name: str) -> tuple[Path, int]:
             os.close(lock)
 
 
-def _sweep(parent: Path) -> None:
+def sweep(parent: Path) -> None:
     """Remove the working folders whose writers were killed; customers' data may be in them."""
     for left in parent.glob(f".*{_UNFINISHED}"):
         with contextlib.suppress(OSError):

@@ -21,7 +21,7 @@ from typing import Final
 import orjson
 
 from churn.command import run, say, show
-from churn.prediction_log.listing import files
+from churn.prediction_log.listing import listing
 from churn.server_process import ServerProcess
 from load_tests.closed_loop import measure
 from load_tests.customers import draw
@@ -88,8 +88,8 @@ def soak(service: ServerProcess, log: Path, seconds: float) -> Soaked:
             found.requests += len(measured.latencies)
             found.errors += measured.errors
         found.memory.append(max(resident_mb(worker) for worker in service.workers()))
-        for written in files(log):
-            written.unlink()
+        for written in listing(log).files:
+            written.path.unlink()
         found.seconds = time.monotonic() - started
     return found
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 from churn.activity.labels import KINDS
 from churn.command import run, show
 from churn.errors import SettingError
+from churn.passed_over import MOST_UNREAD
 from churn.settings import LOG_DIR, text
 from monitoring.alerts.channel_settings import Channels
 from monitoring.labels.late_labels import LabelSettings
@@ -57,6 +58,7 @@ def requested(options: Sequence[str], now: datetime) -> Request:
         sample=arguments.sample,
         stale_hours=arguments.stale_hours,
         memory_gb=arguments.memory,
+        most_unread=arguments.unread,
         labels=LabelSettings(arguments.events, arguments.treatments, arguments.label, arguments.horizon_days),
     )
     return Request(arguments.log_dir, ReportFolder(arguments.reports), settings)
@@ -99,6 +101,7 @@ def _arguments(options: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--at-risk", type=int, help="list at most this many customers at risk (all that are flagged)")
     parser.add_argument("--sample", type=int, default=evidently_report.SAMPLE_ROWS, help="rows a side that are drawn")
     parser.add_argument("--memory", type=float, default=MEMORY_GB, help="GB for reading the log; the rest is on disk")
+    parser.add_argument("--unread", type=float, default=MOST_UNREAD, help="share of the log that may be unreadable")
     parser.add_argument("--stale-hours", type=int, default=STALE_HOURS, help="features older than this are stale")
     parser.add_argument("--events", help="a newer log of events, file, folder or glob: judges what was predicted")
     parser.add_argument("--treatments", type=Path, help="CSV or Parquet of customer_id and date: who got an offer")

@@ -34,6 +34,19 @@ REFUSED_FIELDS: Final = Counter(
 )
 LOG_FAILURES: Final = Counter("churn_log_failures", "Requests refused because they could not be logged.")
 CUT_OFF: Final = Counter("churn_connections_cut_off", "Connections ended without an answer, by reason.", ["reason"])
+LOG_FREE: Final = Gauge(
+    "churn_prediction_log_free_bytes", "Free bytes of the volume under the log.", multiprocess_mode="livemostrecent"
+)
+LOG_OLDEST: Final = Gauge(
+    "churn_prediction_log_oldest_seconds",
+    "Time since the first day that the log still holds.",
+    multiprocess_mode="livemostrecent",
+)
+LOG_BLOCKED: Final = Gauge(
+    "churn_prediction_log_retention_blocked",
+    "1 while what is too old cannot be deleted from the log.",
+    multiprocess_mode="livemostrecent",
+)
 MODEL: Final = Gauge(
     "churn_model_created_timestamp_seconds",
     "When the model that answers was made.",
@@ -43,7 +56,7 @@ MODEL: Final = Gauge(
 
 METRICS: Final = (
     *(REQUESTS, SECONDS, IN_FLIGHT, PREDICTIONS, BATCH_SIZE, TOGETHER, PROBABILITY),
-    *(REFUSED_FIELDS, LOG_FAILURES, CUT_OFF, MODEL),
+    *(REFUSED_FIELDS, LOG_FAILURES, LOG_FREE, LOG_OLDEST, LOG_BLOCKED, CUT_OFF, MODEL),
 )
 
 OTHER: Final = "other"

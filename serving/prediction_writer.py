@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -24,9 +24,11 @@ import orjson
 
 from churn.contract import CONTRACT_VERSION
 from churn.errors import PredictionLogError
+from churn.passed_over import listed
 from churn.prediction_log.line import SCHEMA, Api, LogLine
-from churn.prediction_log.listing import files
-from churn.prediction_log.names import day_of, file_name
+from churn.prediction_log.listing import listing
+from churn.prediction_log.names import file_name
+from churn.prediction_log.retention import Retained, delete_old
 
 _PROBE: Final = b" " * 4096
 _TO_MILLISECONDS: Final = len("2018-11-02T00:00:00.000")
@@ -49,7 +51,7 @@ class PredictionLog:
     Args:
         folder: made when it is not there.
         model: tag of the model that answers.
-        retention_days: files of days longer ago than this are deleted; None keeps all.
+        retention_days: `retain` deletes the files of days longer ago than this; None keeps all.
         fsync: wait for the disk; without it an acknowledged line survives the death of
             the process, but not a power loss.
         clock: the time, UTC.
@@ -74,6 +76,7 @@ class PredictionLog:
         self._warn = warn
         self._instance = f"{_host()}_{os.getpid()}_{time.time_ns()}"
         self._number = 0
+        self._told = ""
         self._lock = threading.Lock()
         self._file: _File | None = None
 
@@ -92,7 +95,31 @@ class PredictionLog:
                 probe.unlink(missing_ok=True)
         except OSError as error:
             raise self._explained(error) from error
-        self._delete_old(self._clock().date())
+        self._tell_of_others()
+        self.retain()
+
+    def retain(self) -> Retained | None:
+        """Delete the days that are too old, and say what is left; None when the folder cannot be read.
+
+        Whatever is wrong is told once, and keeps nobody from being answered.
+        """
+        try:
+            retained = self._retained()
+        except PredictionLogError as error:
+            self._tell_if_new(str(error))
+            return None
+        self._tell_if_new(retained.blocked and f"old days of the prediction log are kept: {retained.blocked}")
+        return retained
+
+    def _retained(self) -> Retained:
+        if self._retention_days is None:
+            return Retained(min((file.day for file in listing(self.folder).files), default=None))
+        return delete_old(self.folder, self._clock().date(), self._retention_days)
+
+    def _tell_if_new(self, message: str) -> None:
+        if message and message != self._told:
+            self._warn(message)
+        self._told = message
 
     def append(self, api: Api, requests: Sequence[Answered]) -> None:
         """Write one line per customer of all requests, in one append. Safe to call from several threads.
@@ -107,6 +134,11 @@ class PredictionLog:
                 self._open_for(now.date()).append(block, fsync=self._fsync)
         except OSError as error:
             raise self._explained(error) from error
+
+    def _tell_of_others(self) -> None:
+        others = listing(self.folder).passed_over
+        if others:
+            self._warn(f"{len(others)} entries of the prediction log are passed over: {listed(others)}")
 
     def close(self) -> None:
         with self._lock:
@@ -131,6 +163,8 @@ class PredictionLog:
                 "features": features,
                 "churn_probability": probability,
                 "will_churn": flag,
+                "source": "features",
+                "generation": None,
             }
             yield orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
@@ -144,22 +178,7 @@ class PredictionLog:
         self._number += 1
         path = self.folder / file_name(day, self._instance, self._number)
         self._file = _File(path, day)
-        self._delete_old(day)
         return self._file
-
-    def _delete_old(self, today: date) -> None:
-        if self._retention_days is None:
-            return
-        oldest = today - timedelta(days=self._retention_days)
-        for path in files(self.folder):
-            if day_of(path) < oldest:
-                self._delete(path)
-
-    def _delete(self, path: Path) -> None:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            self._warn(f"a day of the prediction log is too old and cannot be deleted: {path}: {error.strerror}")
 
     def _explained(self, error: OSError) -> PredictionLogError:
         return PredictionLogError(

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Final, Literal
 
+from churn.passed_over import REMEDIES
+
 Kind = Literal["json lines", "json array", "csv", "parquet"]
 
 SUFFIXES: Final[dict[str, Kind]] = {
@@ -15,27 +17,6 @@ SUFFIXES: Final[dict[str, Kind]] = {
     ".parquet": "parquet",
 }
 EXPECTED: Final = "JSON lines (.json, .jsonl, .ndjson), CSV (.csv), both also .gz or .bz2, or Parquet (.parquet)"
-
-_REMEDIES: Final = {
-    ".xz": "unpack it with unxz",
-    ".lzma": "unpack it with unlzma",
-    ".zst": "unpack it with unzstd",
-    ".lz4": "unpack it with unlz4",
-    ".lzo": "unpack it with lzop -d",
-    ".br": "unpack it with brotli -d",
-    ".z": "unpack it with uncompress",
-    ".snappy": "unpack it",
-    ".zip": "unpack it with unzip",
-    ".7z": "unpack it with 7z x",
-    ".tar": "unpack it with tar xf",
-    ".tgz": "unpack it with tar xzf",
-    ".avro": "write it as Parquet",
-    ".orc": "write it as Parquet",
-    ".arrow": "write it as Parquet",
-    ".feather": "write it as Parquet",
-    ".tsv": "write it as CSV, with commas",
-}
-"""Suffixes of data that is not read here, and what makes it readable."""
 
 _PACKED: Final = re.compile(r"\.(?:gz|bz2)(?=(?:[.\-_]\d[\dt:._-]*)?$)", re.IGNORECASE)
 
@@ -66,5 +47,5 @@ def parse(path: Path) -> FileName:
     suffix = PurePath(name).suffix
     kind = SUFFIXES.get(suffix)
     plain = path.with_name(_PACKED.sub("", path.name) or path.name)
-    remedy = "unpack it with gunzip or bunzip2" if kind == "parquet" and plain != path else _REMEDIES.get(suffix)
+    remedy = "unpack it with gunzip or bunzip2" if kind == "parquet" and plain != path else REMEDIES.get(suffix)
     return FileName(kind, not suffix, plain, remedy)

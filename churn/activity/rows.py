@@ -31,7 +31,8 @@ from different rows.
 
 from typing import Final
 
-from churn.contract import LONGEST_CUSTOMER_ID, customer_key_sql
+from churn.contract import LONGEST_CUSTOMER_ID
+from churn.customer_ids import customer_key_sql
 from churn.raw_text import trimmed_sql
 
 RAW_COLUMNS: Final = (

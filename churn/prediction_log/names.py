@@ -1,11 +1,16 @@
-"""File names of the prediction log: `DAY_HOST_PID_START_NUMBER.jsonl`, one for each process start and UTC day."""
+"""File names of the prediction log: `DAY_HOST_PID_START_NUMBER.jsonl`, one for each process start and UTC day.
+
+What rotates logs may add a number or a date to the name (`.jsonl.1`, `.jsonl-20261125`), and
+`.gz` where it packs the file.
+"""
 
 import re
 from datetime import date
-from pathlib import Path
 from typing import Final
 
-_NAME: Final = re.compile(r"(\d{4}-\d\d-\d\d)_[A-Za-z0-9.-]+_\d+_\d+_\d+\.jsonl")
+PACKED: Final = ".gz"
+
+_NAME: Final = re.compile(r"(\d{4}-\d\d-\d\d)_[A-Za-z0-9.-]+_\d+_\d+_\d+\.jsonl(?:[.-]\d[\d-]*)?(?:\.gz)?", re.ASCII)
 
 
 def file_name(day: date, instance: str, number: int) -> str:
@@ -13,11 +18,14 @@ def file_name(day: date, instance: str, number: int) -> str:
     return f"{day.isoformat()}_{instance}_{number}.jsonl"
 
 
-def is_log(path: Path) -> bool:
-    """Whether a path has the name of a file of the log."""
-    return _NAME.fullmatch(path.name) is not None
+def is_log(name: str) -> bool:
+    """Whether a name, whatever folder is before it, is that of a file of the log; its date may still be none."""
+    return _NAME.fullmatch(name.rpartition("/")[2]) is not None
 
 
-def day_of(path: Path) -> date:
-    """The UTC day whose predictions a file of the log holds."""
-    return date.fromisoformat(path.name[:10])
+def day_of(name: str) -> date | None:
+    """The UTC day whose predictions a file of the log holds; None where the calendar has no such day."""
+    try:
+        return date.fromisoformat(name[:10])
+    except ValueError:
+        return None

@@ -59,7 +59,7 @@ METRICS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 }
 """Every metric with its meaning and labels; all are gauges."""
 
-UNUSABLE: Final = ("partial", "foreign", "other_contract")
+UNUSABLE: Final = ("partial", "foreign")
 """Fields of a log file's counts."""
 
 Summary = Mapping[str, Any]

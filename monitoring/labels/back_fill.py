@@ -11,10 +11,10 @@ from churn.activity.labels import Definition
 from churn.command import say
 from churn.errors import ChurnError
 from churn.moments import epoch_ms, iso
-from churn.prediction_log.listing import files
-from churn.prediction_log.names import day_of
+from churn.prediction_log.listing import LogFile
 from monitoring.drift.stored_models import watched
 from monitoring.labels.late_labels import Known, LabelSettings, LateLabels, opened
+from monitoring.prediction_log.log_files import Spool
 from monitoring.prediction_log.log_reader import WeekLog
 from monitoring.reports.summary_fields import at, text
 from monitoring.reports.week import Week
@@ -25,7 +25,7 @@ Tags = tuple[str, ...]
 
 
 def known_by_now(
-    folder: Path, current: WeekLog, summaries: Mapping[Week, Summary], settings: LabelSettings, drawn: int, seed: int
+    current: WeekLog, summaries: Mapping[Week, Summary], settings: LabelSettings, drawn: int, seed: int
 ) -> dict[Week, dict[str, Known]]:
     """What the log of events tells of each week and model; empty without such a log.
 
@@ -33,7 +33,6 @@ def known_by_now(
     is missing: predictions still pending, or figures of another definition or other treatments.
 
     Args:
-        folder: of the prediction log.
         current: the week that is being reported.
         summaries: of all weeks with a report.
         settings: where the labels come from.
@@ -50,10 +49,10 @@ def known_by_now(
     with tempfile.TemporaryDirectory(prefix="churn-labels-") as spool, opened(settings, Path(spool)) as labels:
         own = _own_definitions(current, summaries)
         due = dict(_due(current, summaries, labels, own))
-        for line in _told(folder, current.week, due, summaries, labels, own):
+        for line in _told(current, due, summaries, labels, own):
             say(line)
         if due:
-            labels.stage(folder, list(due), Path(spool))
+            labels.stage(current.log.files, list(due), Spool(Path(spool)))
         held = {week: _held(week, tags, summaries.get(week), current, labels) for week, tags in due.items()}
         return {
             week: {tag: labels.known(week, tag, own[tag], seed, drawn if week == current.week else 0) for tag in tags}
@@ -114,8 +113,7 @@ def _moment(when: str) -> int:
 
 
 def _told(
-    folder: Path,
-    current: Week,
+    current: WeekLog,
     due: Mapping[Week, Tags],
     summaries: Mapping[Week, Summary],
     labels: LateLabels,
@@ -123,10 +121,10 @@ def _told(
 ) -> Iterator[str]:
     weeks = ", ".join(map(str, due)) or "none"
     yield f"labels: the log of events ends at {iso(labels.log_end)}; weeks to judge: {weeks}"
-    logged = {Week.of(_noon(path)) for path in files(folder) if path.stat().st_size > 0}
+    logged = {Week.of(_noon(file)) for file in current.log.files}
     lacking = sorted(
         week
-        for week in logged - set(summaries) - {current}
+        for week in logged - set(summaries) - {current.week}
         if any(labels.has_begun(week, definition) for definition in own.values())
     )
     if lacking:
@@ -136,9 +134,9 @@ def _told(
         )
 
 
-def _noon(path: Path) -> int:
+def _noon(file: LogFile) -> int:
     """A moment of the day of a file of the prediction log."""
-    return epoch_ms(datetime.combine(day_of(path), time(12), UTC))
+    return epoch_ms(datetime.combine(file.day, time(12), UTC))
 
 
 def filled_in(stored: bytes, known: Mapping[str, Known]) -> bytes:

@@ -26,12 +26,12 @@ from churn.command import say
 from churn.contract import AT_RISK_DAYS, LOOKBACK_DAYS
 from churn.errors import SettingError
 from churn.moments import iso
-from churn.prediction_log.listing import files
-from churn.prediction_log.names import day_of
+from churn.prediction_log.listing import LogFile
 from churn.quality.figure import Figure
 from churn.raw_text import EXPONENT
 from monitoring.labels.treatments import read_treatments
 from monitoring.performance.realised import REALISED, figures
+from monitoring.prediction_log.log_files import Spool
 from monitoring.prediction_log.log_lines import stage_answers
 from monitoring.prediction_log.log_reader import first_day
 from monitoring.reports.week import Week
@@ -200,11 +200,10 @@ class LateLabels:
         """Whether the first predictions of a week can be judged."""
         return week.start_ms + self.definition(own).horizon_ms <= self.log_end
 
-    def stage(self, folder: Path, weeks: Sequence[Week], spool: Path) -> None:
+    def stage(self, files: Sequence[LogFile], weeks: Sequence[Week], spool: Spool) -> None:
         """Read the predictions of these weeks; `known` answers about them."""
         first = min(first_day(week) for week in weeks)
-        paths = [path for path in files(folder) if path.stat().st_size > 0 and day_of(path) >= first]
-        stage_answers(self._backend.con, paths, weeks, spool)
+        stage_answers(self._backend.con, [file for file in files if file.day >= first], weeks, spool)
 
     def predictions(self, week: Week, model: str) -> int:
         """How many a model made in a staged week."""

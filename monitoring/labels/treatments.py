@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from churn.contract import customer_key
+from churn.customer_ids import customer_key
 from churn.errors import TreatmentsError
 from churn.raw_text import ABSENT
 

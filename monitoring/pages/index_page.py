@@ -131,7 +131,7 @@ def _other_models(week: Week, content: Content) -> Iterator[str]:
 
 def _unusable(content: Content) -> Iterator[str]:
     files = entries(content, "log", "unusable")
-    kinds = {"partial": "truncated", "foreign": "foreign", "other_contract": "of another contract"}
+    kinds = {"partial": "truncated", "foreign": "foreign"}
     counted = [f"{n:,} {words}" for kind, words in kinds.items() if (n := count(content, "log", kind))]
     if files and counted:
         where = _counted(len(files), "file")

@@ -466,7 +466,7 @@ def _models(content: Content) -> Iterator[str]:
 
 def _unread(content: Content) -> Iterator[str]:
     files = entries(content, "log", "unusable")
-    lost = sum(count(content, "log", kind) or 0 for kind in ("partial", "foreign", "other_contract"))
+    lost = sum(count(content, "log", kind) or 0 for kind in ("partial", "foreign"))
     if lost:
         yield f"Left out, as not usable: {_counted(lost, 'line')} of the log, in {_counted(len(files), 'file')}."
 

@@ -4,29 +4,35 @@ What a line may hold is `churn.prediction_log`'s business; this module reads ten
 million of them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
 import duckdb
 
+from churn.activity.features import DAY_MS
 from churn.contract import (
     CONTRACT_VERSION,
     FEATURES,
     MAXIMUM_CATEGORY_LENGTH,
     NAMES,
     Feature,
-    customer_key_sql,
 )
+from churn.customer_ids import customer_key_sql
 from churn.errors import PredictionLogError
-from churn.prediction_log.line import SCHEMA, LogLine
-from churn.prediction_log.parsing import parse
+from churn.prediction_log.line import FIELDS_OF_SCHEMA, LogLine, parse
+from churn.prediction_log.listing import LogFile
 from churn.sql import exactly, literal, quoted
+from monitoring.prediction_log.log_files import ReadableFile, Spool
 from monitoring.reports.week import Week
 
-LONGEST_LINE: Final = 1_000_000
-"""Bytes. A line of the log has some thousands; what is longer is foreign."""
+TOLERANCE: Final = timedelta(days=1)
+"""How far a caller's clock, which says of which moment a prediction is, may be ahead of the service's."""
+
+FAR: Final = timedelta(days=7)
+"""A line whose moment is further ahead of the day of its file was not written by this log."""
 
 Found = TypeVar("Found")
 
@@ -43,11 +49,14 @@ _HEAD: Final = {
     "contract": "VARCHAR",
     "churn_probability": "DOUBLE",
     "will_churn": "BOOLEAN",
+    "source": "VARCHAR",
 }
 _NEEDED: Final = (
     "request_id", "row", "api", "time", "as_of", "customer_id", "model", "contract",
     "churn_probability", "will_churn", "features",
 )  # fmt: skip
+_KNOWN_SCHEMA: Final = f"schema::VARCHAR IN ({', '.join(repr(str(schema)) for schema in FIELDS_OF_SCHEMA)})"
+_ANSWERED: Final = ("predictions", "other_contract")
 
 _CUSTOMER: Final = f"{customer_key_sql('customer_id')} AS customer_id"
 """Lines of earlier releases hold the id as it was sent."""
@@ -57,11 +66,11 @@ _CUSTOMER: Final = f"{customer_key_sql('customer_id')} AS customer_id"
 class FileCounts:
     """What one file of the log holds, in lines.
 
-    `predictions` were made in the week by the API `predict`, under this code's contract.
-    `explained` are lines of the API `explain`; `elsewhen` belong to other weeks.
-    `partial` is the half line a killed process left, `foreign` what no version of this log
-    wrote, `erased` what was taken out on request, `other_contract` what was made for other
-    features. The sum is the number of lines.
+    `predictions` were made in the week by the API `predict`, under this code's contract, and
+    `other_contract` those made for other features. `explained` are lines of the API `explain`;
+    `elsewhen` belong to other weeks. `partial` is the half line a killed process left, `foreign`
+    what no version of this log wrote, `erased` what was taken out on request. The sum is the
+    number of lines.
     """
 
     file: str
@@ -78,12 +87,17 @@ class FileCounts:
         return sum(value for value in vars(self).values() if isinstance(value, int))
 
     @property
+    def answered(self) -> int:
+        """The week's predictions, whatever the contract."""
+        return self.predictions + self.other_contract
+
+    @property
     def unusable(self) -> int:
-        return self.partial + self.foreign + self.other_contract
+        return self.partial + self.foreign
 
     def sentence(self) -> str:
         """`name: 1 truncated, 3 foreign`."""
-        found = {"truncated": self.partial, "foreign": self.foreign, "of another contract": self.other_contract}
+        found = {"truncated": self.partial, "foreign": self.foreign}
         return f"{self.file}: " + ", ".join(f"{count} {what}" for what, count in found.items() if count)
 
 
@@ -97,22 +111,29 @@ def total(counts: Iterable[FileCounts]) -> FileCounts:
     return FileCounts("all files", **sums)
 
 
-def newest_as_of(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], spool: Path) -> int | None:
-    """The newest `as_of` of a prediction in these files, UTC epoch milliseconds; None without one."""
+def newest_as_of(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[LogFile], until: int, spool: Spool
+) -> int | None:
+    """The newest `as_of` of a prediction in these files that is not after `until`; None without one.
 
-    def run(files: Sequence[_Readable]) -> int | None:
-        whole = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in _NEEDED if name in _HEAD)
+    Both are UTC epoch milliseconds.
+    """
+
+    def run(readable: Sequence[ReadableFile]) -> int | None:
         sql = (
-            f"SELECT max({_milliseconds('as_of')}) FROM ({_lines(files, _HEAD)}) "  # noqa: S608  # names are quoted
-            f"WHERE schema::VARCHAR = '{SCHEMA}' AND api = 'predict' AND contract = ? AND {whole}"
+            f"SELECT max({_milliseconds('as_of')}) FROM ({_lines(readable, _HEAD | {'features': 'JSON'})}) "  # noqa: S608  # names are quoted
+            f"WHERE NOT {_foreign()} AND api = 'predict' "
+            f"AND {_milliseconds('as_of')} <= least(?, {_days_after_its_file(TOLERANCE)})"
         )
-        found: int | None = connection.execute(sql, [CONTRACT_VERSION]).fetchall()[0][0]
+        found: int | None = connection.execute(sql, [until]).fetchall()[0][0]
         return found
 
-    return _read(run, paths, spool)
+    return _read(run, files, spool)
 
 
-def stage(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], week: Week, spool: Path) -> list[FileCounts]:
+def stage(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[LogFile], week: Week, spool: Spool
+) -> list[FileCounts]:
     """Fill the table `lines` with the week's predictions, and count everything else, file by file.
 
     Its columns: `request_id`, `row`, `model`, `customer_id`, `as_of` and `time` (UTC epoch
@@ -121,23 +142,23 @@ def stage(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], week: We
 
     Args:
         connection: to an empty database.
-        paths: files of the log.
+        files: of the log.
         week: whose predictions are wanted.
-        spool: a folder for copies of files that DuckDB cannot read as they are.
+        spool: for copies of files that DuckDB cannot read as they are.
 
     Raises:
         PredictionLogError: a file cannot be read, or the machine has too little memory or disk.
     """
 
-    def run(files: Sequence[_Readable]) -> list[FileCounts]:
-        connection.execute(_staging(files, week))
-        return _counted(connection, files)
+    def run(readable: Sequence[ReadableFile]) -> list[FileCounts]:
+        connection.execute(_staging(readable, week))
+        return _counted(connection, readable)
 
-    return _read(run, paths, spool)
+    return _read(run, files, spool)
 
 
 def stage_answers(
-    connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], weeks: Sequence[Week], spool: Path
+    connection: duckdb.DuckDBPyConnection, files: Sequence[LogFile], weeks: Sequence[Week], spool: Spool
 ) -> None:
     """Fill the table `answers` with all predictions of some weeks, as `stage` counts them, without their features.
 
@@ -145,19 +166,19 @@ def stage_answers(
     `will_churn`. The other arguments and the errors are those of `stage`.
     """
 
-    def run(files: Sequence[_Readable]) -> None:
+    def run(readable: Sequence[ReadableFile]) -> None:
         connection.execute(
             f"""CREATE TABLE answers AS SELECT filename, request_id, "row", model, {_CUSTOMER},
                 {_milliseconds("as_of")} AS as_of, {_milliseconds('"time"')} AS time, churn_probability, will_churn
-                FROM ({_lines(files, _HEAD | {"features": "JSON"})})
-                WHERE {_reason(*weeks)} = 'predictions' AND json_type(features) = 'OBJECT'"""  # noqa: S608  # names are quoted
+                FROM ({_lines(readable, _HEAD | {"features": "JSON"})})
+                WHERE {_reason(*weeks)} IN {_ANSWERED} AND json_type(features) = 'OBJECT'"""  # noqa: S608  # names are quoted
         )
-        for file in files:
+        for file in readable:
             line = parse(last_line_if_partial(file.path) or b"")
             if line is not None:
                 connection.execute(f"DELETE FROM answers WHERE {_SAME_LINE}", _line_key(file, line))  # noqa: S608  # a constant
 
-    _read(run, paths, spool)
+    _read(run, files, spool)
 
 
 _SAME_LINE: Final = (
@@ -166,11 +187,11 @@ _SAME_LINE: Final = (
 """A request sent again may bear the same id, but at another time."""
 
 
-def _line_key(file: "_Readable", line: LogLine) -> list[str | int]:
+def _line_key(file: ReadableFile, line: LogLine) -> list[str | int]:
     return [str(file.path), line["request_id"], line["row"], line["time"]]
 
 
-def _staging(files: Sequence["_Readable"], week: Week) -> str:
+def _staging(files: Sequence[ReadableFile], week: Week) -> str:
     kinds = ", ".join(f"{quoted(name)} JSON" for name in NAMES)
     typed = ", ".join(f"{_typed(feature)} AS {quoted(feature.name)}" for feature in FEATURES)
     misfits = [f"({quoted(name)} IS NULL AND features.{quoted(name)} IS NOT NULL)" for name in NAMES]
@@ -184,15 +205,15 @@ def _staging(files: Sequence["_Readable"], week: Week) -> str:
               FROM ({_lines(files, _HEAD | {"features": f"STRUCT({kinds})"})}))"""  # noqa: S608  # names are quoted
 
 
-def _read(run: "Callable[[Sequence[_Readable]], Found]", paths: Sequence[Path], spool: Path) -> "Found":
+def _read(run: Callable[[Sequence[ReadableFile]], Found], files: Sequence[LogFile], spool: Spool) -> Found:
     """Run a query over the files as they are or, where a line is too long for DuckDB, over copies without it."""
     try:
         try:
-            return run([_Readable(path, path) for path in paths])
+            return run([spool.readable(file) for file in files])
         except duckdb.InvalidInputException as error:
             if "maximum_object_size" not in str(error):
                 raise
-            return run([_readable(path, spool) for path in paths])
+            return run([spool.copied(file) for file in files])
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         why = str(error).partition("\n")[0]
         raise PredictionLogError(
@@ -201,49 +222,7 @@ def _read(run: "Callable[[Sequence[_Readable]], Found]", paths: Sequence[Path], 
         ) from error
 
 
-@dataclass(frozen=True)
-class _Readable:
-    """A file of the log, at `path` without its `dropped` endless lines."""
-
-    source: Path
-    path: Path
-    dropped: int = 0
-
-
-def _readable(path: Path, spool: Path) -> _Readable:
-    dropped = sum(length > LONGEST_LINE for length in _lengths(path))
-    if not dropped:
-        return _Readable(path, path)
-    copy = spool / path.name
-    if not copy.exists():
-        _copy_without_endless_lines(path, copy)
-    return _Readable(path, copy, dropped)
-
-
-def _lengths(path: Path) -> Iterator[int]:
-    """The length of each line, in bytes, without holding one in memory."""
-    length = 0
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            *ended, rest = block.split(b"\n")
-            for piece in ended:
-                yield length + len(piece)
-                length = 0
-            length += len(rest)
-    yield length
-
-
-def _copy_without_endless_lines(path: Path, copy: Path) -> None:
-    lengths = _lengths(path)
-    with path.open("rb") as source, copy.open("wb") as target:
-        for length in lengths:
-            if length > LONGEST_LINE:
-                source.seek(length + 1, 1)
-            else:
-                target.write(source.read(length + 1))
-
-
-def _lines(files: Sequence[_Readable], columns: dict[str, str]) -> str:
+def _lines(files: Sequence[ReadableFile], columns: dict[str, str]) -> str:
     """The files as a table; a line that is no JSON object has only nulls."""
     names = ", ".join(literal(exactly(file.path)) for file in files)
     types = ", ".join(f"{quoted(name)}: {literal(kind)}" for name, kind in columns.items())
@@ -258,14 +237,28 @@ def _reason(*weeks: Week) -> str:
     moment = _milliseconds("as_of")
     wanted = " OR ".join(f"{moment} BETWEEN {week.start_ms} AND {week.end_ms - 1}" for week in weeks)
     return f"""CASE
-        WHEN schema::VARCHAR = '{SCHEMA}' AND erased::VARCHAR = 'true' THEN 'erased'
-        WHEN schema IS NULL OR schema::VARCHAR <> '{SCHEMA}' THEN 'foreign'
-        WHEN {" OR ".join(f"{quoted(name)} IS NULL" for name in _NEEDED)} THEN 'foreign'
-        WHEN {moment} IS NULL OR {_milliseconds('"time"')} IS NULL THEN 'foreign'
-        WHEN contract <> '{CONTRACT_VERSION}' THEN 'other_contract'
+        WHEN {_KNOWN_SCHEMA} AND erased::VARCHAR = 'true' THEN 'erased'
+        WHEN {_foreign()} THEN 'foreign'
         WHEN api <> 'predict' THEN 'explained'
         WHEN NOT ({wanted}) THEN 'elsewhen'
+        WHEN contract <> '{CONTRACT_VERSION}' THEN 'other_contract'
         ELSE 'predictions' END"""
+
+
+def _foreign() -> str:
+    """True of a line that no version of this log wrote, also because its moment is after the day of its file."""
+    written, possible = _milliseconds('"time"'), f"{_milliseconds('as_of')} BETWEEN 0 AND {_days_after_its_file(FAR)}"
+    missing = " OR ".join(f"{quoted(name)} IS NULL" for name in _NEEDED)
+    return (
+        f"({_KNOWN_SCHEMA} IS NOT TRUE OR {missing} OR (schema::VARCHAR <> '1' AND source IS NULL) "
+        f"OR {written} IS NULL OR ({possible}) IS NOT TRUE)"
+    )
+
+
+def _days_after_its_file(ahead: timedelta) -> str:
+    """The end of the day whose predictions a file holds and `ahead` more, in milliseconds."""
+    day = "regexp_extract(parse_filename(filename), '([0-9-]{10})_', 1)"
+    return f"epoch_ms(TRY_CAST({day} AS TIMESTAMP)) + {DAY_MS + ahead // timedelta(milliseconds=1)}"
 
 
 def _milliseconds(text: str) -> str:
@@ -281,17 +274,17 @@ def _typed(feature: Feature) -> str:
     return f"CASE WHEN {number} % 1 = 0 THEN {number} END" if feature.kind == "count" else number
 
 
-def _counted(connection: duckdb.DuckDBPyConnection, files: Sequence[_Readable]) -> list[FileCounts]:
+def _counted(connection: duckdb.DuckDBPyConnection, files: Sequence[ReadableFile]) -> list[FileCounts]:
     found: dict[str, dict[str, int]] = {str(file.path): {} for file in files}
     sql = "SELECT filename, reason, count(*) FROM lines GROUP BY ALL"
     for name, reason, count in connection.execute(sql).fetchall():
         found[name][reason] = count
     counts = [_without_half_line(connection, file, found[str(file.path)]) for file in files]
-    connection.execute("DELETE FROM lines WHERE reason <> 'predictions'")
+    connection.execute(f"DELETE FROM lines WHERE reason NOT IN {_ANSWERED}")  # noqa: S608  # a constant
     return counts
 
 
-def _without_half_line(connection: duckdb.DuckDBPyConnection, file: _Readable, found: dict[str, int]) -> FileCounts:
+def _without_half_line(connection: duckdb.DuckDBPyConnection, file: ReadableFile, found: dict[str, int]) -> FileCounts:
     """Set the partial last line apart, whatever it was taken for."""
     counts = FileCounts(file.source.name, **found)
     counts = replace(counts, foreign=counts.foreign + file.dropped)

@@ -4,7 +4,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,21 +13,22 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from churn.contract import CONTRACT_VERSION, FEATURES, Feature
+from churn.contract import FEATURES, Feature
 from churn.errors import PredictionLogError
-from churn.prediction_log.listing import files
-from churn.prediction_log.names import day_of
+from churn.moments import epoch_ms
+from churn.passed_over import MOST_UNREAD
+from churn.prediction_log.listing import Listing
 from churn.sql import literal, quoted
 from monitoring.drift.column_summary import ColumnSummary, Population, rounding_step
 from monitoring.drift.decision import MONITORED
 from monitoring.performance.estimated import CELL, Answers
-from monitoring.prediction_log.log_lines import FileCounts, newest_as_of, stage, total
+from monitoring.prediction_log.log_files import Spool, log_files
+from monitoring.prediction_log.log_lines import TOLERANCE, FileCounts, newest_as_of, stage
 from monitoring.reports.week import Week
 
 MEMORY_GB: Final = 2.0
 HOUR_MS: Final = 3_600_000
 PICO: Final = 1_000_000_000_000
-_TOLERANCE: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,17 @@ class WeekLog:
     Attributes:
         week: which one.
         counts: what each file held, files without a line of any interest included.
+        log: all files of the log, and what is passed over beside them.
         models: what each model answered, the busiest first.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, week: Week, counts: Sequence[FileCounts]) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, week: Week, counts: Sequence[FileCounts], log: Listing
+    ) -> None:
         self._connection = connection
         self.week = week
         self.counts = tuple(counts)
+        self.log = log
         self.models = tuple(
             ModelWeek(*row)
             for row in connection.execute(
@@ -64,7 +70,10 @@ class WeekLog:
         )
 
     def population(self, model: str, reference: Population) -> Population:
-        """Each customer of a model once, by the newest row; numbers rounded as `reference.rounded` rounds them."""
+        """Each customer of a model once, by the newest row; numbers rounded as `reference.rounded` rounds them.
+
+        Rows of another contract are left out: their features cannot be compared.
+        """
         columns = [self._summary(model, feature, reference.columns.get(feature.name)) for feature in MONITORED]
         return Population(columns[0].rows, {column.feature.name: column for column in columns})
 
@@ -80,12 +89,15 @@ class WeekLog:
             outside = f"{raw} NOT BETWEEN {feature.minimum} AND {feature.maximum}"  # before it is rounded past a bound
         sql = (
             f"SELECT {value} AS value, count(*), count(*) FILTER ({outside}) "  # noqa: S608  # the contract's names
-            "FROM customers WHERE model = $model GROUP BY 1 ORDER BY 1"
+            "FROM customers WHERE model = $model AND comparable GROUP BY 1 ORDER BY 1"
         )
         return _column(feature, self._connection.execute(sql, names).fetchall(), self._mistyped(model, feature))
 
     def _mistyped(self, model: str, feature: Feature) -> int:
-        sql = "SELECT count(*) FROM customers WHERE model = ? AND mistyped IS NOT NULL AND list_contains(mistyped, ?)"
+        sql = (
+            "SELECT count(*) FROM customers "
+            "WHERE model = ? AND comparable AND mistyped IS NOT NULL AND list_contains(mistyped, ?)"
+        )
         return int(self._one(sql, [model, feature.name]))
 
     def _one(self, sql: str, values: Sequence[Any]) -> Any:
@@ -97,7 +109,7 @@ class WeekLog:
         """At most `rows` customers of a model, drawn at random; the monitored columns only, so nobody's id."""
         names = ", ".join(quoted(feature.name) for feature in MONITORED)
         sql = (
-            f"SELECT {names} FROM customers WHERE model = ? "  # noqa: S608  # the contract's names
+            f"SELECT {names} FROM customers WHERE model = ? AND comparable "  # noqa: S608  # the contract's names
             "ORDER BY hash(customer_id, ?::BIGINT), customer_id LIMIT ?"
         )
         return self._frame(sql, [model, seed, rows])
@@ -158,68 +170,82 @@ def _column(feature: Feature, found: Sequence[tuple[Any, int, int]], mistyped: i
 
 
 @contextmanager
-def read_week(folder: Path, week: Week | None = None, memory_gb: float = MEMORY_GB) -> Iterator[WeekLog]:
-    """Read one week of the log; without `week` the newest that has a prediction.
+def read_week(
+    folder: Path,
+    week: Week | None = None,
+    memory_gb: float = MEMORY_GB,
+    most_unread: float = MOST_UNREAD,
+    now: datetime | None = None,
+) -> Iterator[WeekLog]:
+    """Read one week of the log; without `week` the newest that has a prediction, and has come by `now`.
 
     What is read is kept in a folder of its own that only this user can enter, and is gone
     afterwards.
 
+    Args:
+        folder: of the log.
+        week: which one.
+        memory_gb: for DuckDB; what is more goes to the disk.
+        most_unread: share of the log's bytes that may lie in files which cannot be read.
+        now: the present; this machine's without it.
+
     Raises:
-        PredictionLogError: there is no log, or no prediction in it.
+        PredictionLogError: there is no log, too much of it cannot be read, or there is no prediction in it.
     """
+    log = log_files(folder, most_unread)
     with tempfile.TemporaryDirectory(prefix="churn-report-") as spool:
         connection = duckdb.connect(str(Path(spool, "week.duckdb")))
         try:
             connection.execute("SET memory_limit = ?", [f"{memory_gb}GB"])
             connection.execute("SET preserve_insertion_order = false")
-            yield _load(connection, folder, week, Path(spool))
+            yield _load(connection, log, week, Spool(Path(spool)), now or datetime.now(UTC))
         finally:
             connection.close()
 
 
-def _load(connection: duckdb.DuckDBPyConnection, folder: Path, week: Week | None, spool: Path) -> WeekLog:
-    paths = [path for path in files(folder) if path.stat().st_size > 0]
-    if not paths:
-        raise PredictionLogError(f"no predictions are logged in {folder}; serve some, or name the folder (--log-dir)")
+def _load(
+    connection: duckdb.DuckDBPyConnection, log: Listing, week: Week | None, spool: Spool, now: datetime
+) -> WeekLog:
+    if not log.files:
+        raise PredictionLogError(
+            f"no predictions are logged in {log.folder}; serve some, or name the folder (--log-dir)"
+        )
     if week is None:
-        week = _newest_week(connection, paths, folder, spool)
-    paths = [path for path in paths if day_of(path) >= first_day(week)]
-    counts = stage(connection, paths, week, spool) if paths else []
-    if sum(one.predictions for one in counts) == 0:
-        raise PredictionLogError(_nothing(folder, week, total(counts)))
+        week = _newest_week(connection, log, spool, now)
+    files = [file for file in log.files if file.day >= first_day(week)]
+    counts = stage(connection, files, week, spool) if files else []
+    if sum(one.answered for one in counts) == 0:
+        raise PredictionLogError(
+            f"no predictions for week {week} in {log.folder}; name another week (--week), or another folder (--log-dir)"
+        )
     _keep_newest(connection)
-    return WeekLog(connection, week, counts)
+    return WeekLog(connection, week, counts, log)
 
 
-def _nothing(folder: Path, week: Week, counts: FileCounts) -> str:
-    text = f"no predictions for week {week} in {folder}"
-    if counts.other_contract:
-        return f"{text}: {counts.other_contract} lines are of another contract, this code has {CONTRACT_VERSION}"
-    return f"{text}; name another week (--week), or another folder (--log-dir)"
-
-
-def _newest_week(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], folder: Path, spool: Path) -> Week:
+def _newest_week(connection: duckdb.DuckDBPyConnection, log: Listing, spool: Spool, now: datetime) -> Week:
     """Of the newest `as_of`. Days are read from the newest back, until older ones cannot hold a newer one."""
     newest: int | None = None
-    for day in sorted({day_of(path) for path in paths}, reverse=True):
+    until = epoch_ms(now + TOLERANCE)
+    for day, files in groupby(reversed(log.files), lambda file: file.day):
         if newest is not None and day < first_day(Week.of(newest)):
             break
-        found = newest_as_of(connection, [path for path in paths if day_of(path) == day], spool)
+        found = newest_as_of(connection, list(files), until, spool)
         newest = max(filter(None, (newest, found)), default=None)
     if newest is None:
-        raise PredictionLogError(f"no line in {folder} is a prediction under contract {CONTRACT_VERSION}")
+        raise PredictionLogError(f"no line in {log.folder} is a prediction of a moment before {now:%Y-%m-%d %H:%M} UTC")
     return Week.of(newest)
 
 
 def first_day(week: Week) -> date:
     """The first day on which a week can be predicted: nobody's `as_of` is later than the clock."""
-    return (week.start - _TOLERANCE).date()
+    return (week.start - TOLERANCE).date()
 
 
 def _keep_newest(connection: duckdb.DuckDBPyConnection) -> None:
     """The table `customers`: the newest prediction of each customer by each model.
 
-    `latest` marks the newest by any model; `predictions` counts what was answered in all.
+    `latest` marks the newest by any model, `comparable` what was made under this contract;
+    `predictions` counts what was answered in all.
     """
     order = 'as_of DESC, time DESC, request_id DESC, "row" DESC'
     connection.execute(
@@ -230,7 +256,8 @@ def _keep_newest(connection: duckdb.DuckDBPyConnection) -> None:
             FROM lines) WHERE place = 1"""  # noqa: S608  # a constant
     )
     connection.execute(
-        "CREATE TABLE customers AS SELECT lines.* EXCLUDE (filename, reason), newest.predictions, newest.latest "
+        "CREATE TABLE customers AS SELECT lines.* EXCLUDE (filename, reason), "
+        "lines.reason = 'predictions' AS comparable, newest.predictions, newest.latest "
         "FROM lines JOIN newest ON lines.rowid = newest.id"
     )
     _keep_ages(connection)

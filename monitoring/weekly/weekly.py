@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from churn.command import say
 from churn.errors import ChurnError, ModelStoreError, ReportError, SettingError
 from churn.files import replace_file
+from churn.passed_over import MOST_UNREAD
 from monitoring.drift import column_store, segments, wording
 from monitoring.drift.column_summary import Population, rounding_step
 from monitoring.drift.decision import CHURN_PROBABILITY, OUTPUTS, DriftSettings, decide, rank
@@ -41,7 +42,8 @@ class ReportSettings:
     `model` is the one in the headline; without it the champion if it answered in the week,
     else the busiest. `at_risk` limits the list of customers. `sample` is how many rows a
     side Evidently draws, `seed` of that draw. Features older than `stale_hours` when they
-    were scored are stale. DuckDB takes `memory_gb` (10^9 bytes), and the disk for the rest.
+    were scored are stale. DuckDB takes `memory_gb` (10^9 bytes), and the disk for the rest. Files that cannot be
+    read may hold `most_unread` of the log.
 
     Raises SettingError for a value out of its range.
     """
@@ -53,12 +55,15 @@ class ReportSettings:
     seed: int = 0
     stale_hours: int = STALE_HOURS
     memory_gb: float = MEMORY_GB
+    most_unread: float = MOST_UNREAD
     drift: DriftSettings = field(default_factory=DriftSettings)
     labels: LabelSettings = field(default_factory=LabelSettings)
 
     def __post_init__(self) -> None:
         if self.stale_hours < 0:
             raise SettingError("stale_hours", self.stale_hours, "at least 0")
+        if not 0 <= self.most_unread <= 1:
+            raise SettingError("unread", self.most_unread, "a share from 0 to 1")
         if not self.memory_gb >= LEAST_MEMORY_GB:
             raise SettingError("memory", self.memory_gb, f"{LEAST_MEMORY_GB} or more, in GB")
 
@@ -71,10 +76,10 @@ def make(log: Path, reports: ReportFolder, settings: ReportSettings) -> dict[str
     """
     say(f"reading {log}")
     summaries = reports.summaries()
-    with read_week(log, settings.week, settings.memory_gb) as week:
+    with read_week(log, settings.week, settings.memory_gb, settings.most_unread) as week:
         for line in _told(week):
             say(line)
-        known = known_by_now(log, week, summaries, settings.labels, settings.sample, settings.seed)
+        known = known_by_now(week, summaries, settings.labels, settings.sample, settings.seed)
         files, content = _report(week, settings, _Before.of(reports, week.week, summaries), known.pop(week.week, {}))
     reports.replace_week(week.week, files)
     for older, models in known.items():
@@ -85,7 +90,8 @@ def make(log: Path, reports: ReportFolder, settings: ReportSettings) -> dict[str
 
 def _told(week: WeekLog) -> Iterator[str]:
     sums = total(week.counts)
-    yield f"week {week.week}: {sums.predictions:,} predictions in {len(week.counts)} files"
+    yield f"week {week.week}: {sums.answered:,} predictions in {len(week.counts)} files"
+    yield from (f"passed over: {entry}" for entry in week.log.passed_over)
     yield from (f"not usable: {one.sentence()}" for one in week.counts if one.unusable)
     for model in week.models:
         yield f"{model.model}: {model.predictions:,} predictions of {model.customers:,} customers"
@@ -130,7 +136,7 @@ def _report(
     assert reports[0].current is not None
     ranking = _ranking(week, headline, reports[0].current, before.columns, settings)
     files[COLUMNS] = column_store.to_bytes(reports[0].current, headline.model.tag)
-    volume = Volume(total(week.counts).predictions, week.customers(), before.predictions)
+    volume = Volume(total(week.counts).answered, week.customers(), before.predictions)
     content = summary(week.week, reports[0], reports, week.counts, counted, ranking, volume)
     content = carried_over(content, before.same)
     files[SUMMARY] = to_json(content)

@@ -12,10 +12,9 @@ from churn.contract import (
     NAMES,
     NULLABLE,
     Customer,
-    customer_key,
-    customer_key_sql,
     example_customer,
 )
+from churn.customer_ids import customer_key, customer_key_sql
 from churn.raw_text import BLANKS
 
 DUCK = duckdb.connect()

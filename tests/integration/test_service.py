@@ -21,10 +21,9 @@ from churn.model.artifact import FOREST, ONNX, sha256
 from churn.model.champion import Champion, write_champion
 from churn.model.explaining import Explainer
 from churn.model.scoring import Scorer
-from churn.prediction_log.listing import files
-from churn.prediction_log.parsing import read
 from serving.api import MAXIMUM_EXPLAIN, MAXIMUM_PREDICT, ErrorResponse, ExplainResponse, PredictResponse
 from tests.conftest import ChampionModel
+from tests.support.log_contents import files, read
 from tests.support.serving import PROJECT, Served, refused_start, serving
 from training.table import bodies
 

@@ -17,9 +17,8 @@ import httpx
 import pytest
 
 from churn.contract import example_customer
-from churn.prediction_log.listing import files
-from churn.prediction_log.parsing import Contents, read
 from tests.conftest import ChampionModel
+from tests.support.log_contents import Contents, files, read
 from tests.support.serving import PATIENCE, Served, serving
 
 pytestmark = pytest.mark.integration

@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 from churn.contract import CONTRACT_VERSION, NAMES, example_customer
 from churn.errors import PredictionLogError
 from churn.prediction_log.line import FIELDS
-from churn.prediction_log.listing import files
-from churn.prediction_log.parsing import read
 from serving.prediction_writer import Answered, PredictionLog
+from tests.support.log_contents import files, odd_entries, read
 
 NOON = datetime(2018, 11, 2, 12, 0, 0, 123_456, tzinfo=UTC)
 PROJECT = Path(__file__).parent.parent.parent
@@ -68,7 +67,7 @@ def test_a_line_holds_exactly_what_was_asked_and_answered(folder: Path) -> None:
     first, second = map(orjson.loads, path.read_bytes().splitlines())
     assert tuple(sorted(first)) == tuple(sorted(FIELDS))
     assert second == {
-        "schema": 1,
+        "schema": 2,
         "request_id": "request-7",
         "row": 1,
         "api": "explain",
@@ -80,6 +79,8 @@ def test_a_line_holds_exactly_what_was_asked_and_answered(folder: Path) -> None:
         "features": features[1],
         "churn_probability": 0.75,
         "will_churn": True,
+        "source": "features",
+        "generation": None,
     }
     assert (first["row"], first["features"]["gender"]) == (0, "F")
 
@@ -215,28 +216,58 @@ def test_fsync_is_asked_for_only_when_it_is_set(folder: Path, monkeypatch: pytes
     assert len(synced) == 1
 
 
-def test_retention_deletes_old_days_at_start_and_when_the_day_changes(folder: Path) -> None:
+def test_old_days_are_deleted_at_start_and_whenever_it_is_asked(folder: Path) -> None:
     clock = Clock()
     log = PredictionLog(folder, "m", clock=clock, retention_days=2)
-    for _ in range(5):
+    for _ in range(4):
         append(log, "1")
+        log.retain()
         clock.now += timedelta(days=1)
-    assert [path.name[:10] for path in files(folder)] == ["2018-11-04", "2018-11-05", "2018-11-06"]
-    clock.now += timedelta(days=10)
+    assert [path.name[:10] for path in files(folder)] == ["2018-11-03", "2018-11-04", "2018-11-05"]
     (folder / "2001-01-01_notes.txt").write_text("not ours")
+    clock.now += timedelta(days=1)
+    append(log, "1")
     PredictionLog(folder, "m", clock=clock, retention_days=2).check()
-    assert [path.name for path in folder.iterdir()] == ["2001-01-01_notes.txt"]
+    assert [path.name[:10] for path in files(folder)] == ["2018-11-05", "2018-11-07"]
+    assert (folder / "2001-01-01_notes.txt").exists()
 
 
-def test_a_day_that_cannot_be_deleted_is_told_and_keeps_nobody_from_being_answered(folder: Path) -> None:
-    old = folder / "2018-10-01_host_1_1_1.jsonl"
-    old.mkdir(parents=True)
-    said: list[str] = []
-    log = PredictionLog(folder, "m", clock=Clock(), retention_days=2, warn=said.append)
+def test_why_old_days_are_kept_is_told_once_and_keeps_nobody_from_being_answered(folder: Path) -> None:
+    clock, said = Clock(), list[str]()
+    log = PredictionLog(folder, "m", clock=clock, retention_days=2, warn=said.append)
     log.check()
     append(log, "1")
-    assert (old.is_dir(), len(said)) == (True, 2)
-    assert str(old) in said[0]
+    clock.now += timedelta(days=450)
+    for _ in range(3):
+        log.retain()
+        append(log, "2")
+    (warning,) = said
+    assert warning.startswith(f"old days of the prediction log are kept: the log of {folder} ends on 2018-11-02")
+    assert logged(folder) == ["1", "2", "2", "2"]
+
+
+def test_odd_entries_are_told_at_start_and_stop_nothing(folder: Path) -> None:
+    said: list[str] = []
+    log = PredictionLog(folder, "m", clock=Clock(), retention_days=2, warn=said.append)
+    odd = odd_entries(folder)
+    log.check()
+    append(log, "1")
+    assert said == [
+        "4 entries of the prediction log are passed over: "
+        + ", ".join(f"{name} ({why})" for name, why in sorted(odd.items()))
+    ]
+    assert logged(folder) == ["1"]
+
+
+def test_a_folder_that_cannot_be_listed_is_told_and_stops_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    log = PredictionLog(folder, "m", clock=Clock(), retention_days=2, warn=said.append)
+    append(log, "1")
+    monkeypatch.setattr(os, "scandir", Mock(side_effect=OSError(5, "Input/output error")))
+    assert log.retain() is None
+    assert said == [f"the prediction log cannot be listed: {folder}: Input/output error"]
 
 
 def test_without_retention_nothing_is_deleted(folder: Path) -> None:

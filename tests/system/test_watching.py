@@ -13,7 +13,7 @@ from tests.system.watching import CONFIGURATION, KUBERNETES, Watched, eventually
 pytestmark = pytest.mark.system
 
 
-@pytest.mark.parametrize("tests", ["rules_test.yml", "report_rules_test.yml"])
+@pytest.mark.parametrize("tests", ["rules_test.yml", "log_rules_test.yml", "report_rules_test.yml"])
 def test_the_rules_fire_when_they_should_and_only_then(tests: str) -> None:
     rules = PROJECT / "tests" / "system" / tests
     told = subprocess.run(("promtool", "test", "rules", str(rules)), capture_output=True, text=True, check=False)

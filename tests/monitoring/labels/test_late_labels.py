@@ -227,9 +227,9 @@ def test_a_week_that_is_done_is_not_read_again_until_the_treatments_change(
     staged: list[list[str]] = []
     stage = late_labels.LateLabels.stage
 
-    def noted(self: Any, folder: Path, weeks: Any, spool: Path) -> None:
+    def noted(self: Any, files: Any, weeks: Any, spool: Any) -> None:
         staged.append([str(week) for week in weeks])
-        stage(self, folder, weeks, spool)
+        stage(self, files, weeks, spool)
 
     monkeypatch.setattr(late_labels.LateLabels, "stage", noted)
     for _ in range(2):

@@ -1,5 +1,6 @@
 """The prediction log, read back: every line accounted for, one row per customer, nothing but the week asked for."""
 
+import gzip
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,13 +16,13 @@ from hypothesis import strategies as st
 from churn.contract import CONTRACT_VERSION, FEATURES, NAMES, example_customer
 from churn.errors import PredictionLogError, SettingError
 from churn.prediction_log.line import SCHEMA
-from churn.prediction_log.parsing import read
 from monitoring.drift.column_summary import Population, rounding_step, summarise_frame
 from monitoring.drift.decision import CHURN_PROBABILITY, MONITORED, WILL_CHURN
-from monitoring.prediction_log import log_lines
+from monitoring.prediction_log import log_files
 from monitoring.prediction_log.log_lines import FileCounts, last_line_if_partial, total
 from monitoring.prediction_log.log_reader import read_week
 from monitoring.reports.week import Week
+from tests.support.log_contents import read
 from tests.support.predictions import THURSDAY, log_predictions, week_of_customers
 
 WEEK = Week.parse("2018-W44")
@@ -50,6 +51,8 @@ def line(**changes: Any) -> dict[str, Any]:
         "features": features,
         "churn_probability": 0.25,
         "will_churn": False,
+        "source": "features",
+        "generation": None,
     }
     return whole | changes
 
@@ -149,7 +152,7 @@ def test_every_line_is_counted_by_what_it_is(folder: Path) -> None:
             line(as_of="2018-11-05T00:00:00Z", row=2),
             line(as_of="2018-10-28T23:59:59.999Z", row=3),
             line(contract="1-00000000", row=4),
-            line(schema=2, row=5),
+            line(schema=3, row=5),
             line(as_of="yesterday", row=6),
             {"schema": SCHEMA, "erased": True},
             {"another": "log"},
@@ -172,7 +175,7 @@ def test_every_line_is_counted_by_what_it_is(folder: Path) -> None:
         erased=1,
         other_contract=1,
     )
-    assert first.sentence() == "2018-11-02_host_1_1_1.jsonl: 1 truncated, 6 foreign, 1 of another contract"
+    assert first.sentence() == "2018-11-02_host_1_1_1.jsonl: 1 truncated, 6 foreign"
     assert (second.predictions, second.unusable) == (1, 0)
     assert total([first, second]).lines == 14
 
@@ -265,7 +268,7 @@ def test_values_beyond_the_contract_are_counted(folder: Path) -> None:
 def test_a_line_too_long_for_any_reader_is_foreign_and_hides_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_lines, "LONGEST_LINE", 100_000)
+    monkeypatch.setattr(log_files, "LONGEST_LINE", 100_000)
     endless = b'{"schema":1,"x":"' + b"x" * (17 * 1024 * 1024) + b'"}\n'
     write(folder, lines(line()) + endless + endless * 2 + lines(line(row=1, customer_id="2")) + b'{"half')
     with read_week(folder) as week:
@@ -314,16 +317,81 @@ def test_a_week_without_predictions_is_an_error(folder: Path) -> None:
         pass
 
 
-def test_a_log_of_another_contract_is_refused_saying_so(folder: Path) -> None:
+def test_lines_of_an_earlier_contract_count_for_all_but_their_features(folder: Path) -> None:
+    old = {"contract": "1-00000000", "model": "churn:old", "features": {"gone": 1}, "schema": 1}
+    earlier = [line(row=row, customer_id=str(row), will_churn=row < 2, **old) for row in range(4)]
+    for one in earlier:
+        del one["source"], one["generation"]
+    write(folder, lines(*earlier, line(row=9, customer_id="9")))
+    with read_week(folder) as week:
+        (counts,) = week.counts
+        assert (counts.other_contract, counts.predictions, counts.answered, counts.unusable) == (4, 1, 5, 0)
+        assert [(model.model, model.predictions) for model in week.models] == [("churn:old", 4), (MODEL, 1)]
+        assert (week.customers(), week.flagged()) == (5, 2)
+        answers = week.answers("churn:old")
+        assert answers.customers.tolist() == [2, 2]
+
+
+def test_a_log_that_is_all_of_an_earlier_contract_has_a_newest_week_too(folder: Path) -> None:
     write(folder, lines(line(contract="1-00000000")))
+    with read_week(folder) as week:
+        assert str(week.week) == "2018-W44"
+
+
+@pytest.mark.parametrize("when", ["2999-01-01T00:00:00Z", "99999-01-01T00:00:00Z", "0044-03-15T00:00:00Z (BC)"])
+def test_a_moment_no_service_can_have_logged_is_counted_and_decides_nothing(folder: Path, when: str) -> None:
+    write(folder, lines(line(), line(as_of=when, customer_id="2")))
+    with read_week(folder) as week:
+        assert str(week.week) == "2018-W44"
+        (counts,) = week.counts
+    assert (counts.predictions, counts.foreign) == (1, 1)
+    assert counts.sentence() == "2018-11-02_host_1_1_1.jsonl: 1 foreign"
+
+
+def test_a_service_whose_clock_was_ahead_does_not_decide_which_week_is_the_newest(folder: Path) -> None:
+    write(folder, lines(line()))
+    ahead = line(as_of="2030-01-01T00:00:00Z", time="2030-01-01T00:00:00.000Z")
+    (folder / "2030-01-01_host_1_1_1.jsonl").write_bytes(lines(ahead, line(customer_id="2")))
+    with read_week(folder, now=datetime(2018, 11, 3, tzinfo=UTC)) as week:
+        assert str(week.week) == "2018-W44"
+        assert total(week.counts).predictions == 2
+    with read_week(folder, now=datetime(2030, 1, 2, tzinfo=UTC)) as week:
+        assert str(week.week) == "2030-W01"
     with (
-        pytest.raises(PredictionLogError, match=f"is a prediction under contract {CONTRACT_VERSION}"),
-        read_week(folder),
+        pytest.raises(PredictionLogError, match="is a prediction of a moment before 2018-10-01"),
+        read_week(folder, now=datetime(2018, 10, 1, tzinfo=UTC)),
     ):
         pass
-    expected = f"1 lines are of another contract, this code has {CONTRACT_VERSION}"
-    with pytest.raises(PredictionLogError, match=expected), read_week(folder, WEEK):
-        pass
+
+
+def test_every_file_of_the_log_is_read_wherever_it_lies_and_however_it_is_packed(folder: Path) -> None:
+    names = [
+        "2018-11-02_host_1_1_1.jsonl",
+        "2018-11-02_host_1_1_2.jsonl.gz",
+        "2018-11-02_host_1_1_3.jsonl.1",
+        "2018-11-02_host_1_1_4.jsonl-20181103.gz",
+        "pod-a/2018-11-02_pod-a_1_1_1.jsonl",
+        "pod-a/archive/2018-11-02_pod-a_1_1_2.jsonl.2.gz",
+    ]
+    for number, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = lines(line(customer_id=str(number)), line(api="explain"))
+        path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    with read_week(folder) as week:
+        assert sorted(one.file for one in week.counts) == sorted(names)
+        assert week.customers() == len(names)
+        assert total(week.counts).explained == len(names)
+    assert not list(folder.rglob(".*"))
+
+
+def test_half_a_line_and_endless_ones_in_an_archive_are_counted_too(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    content = lines(line()) + b"x" * 20_000_000 + b"\n" + lines(line(customer_id="2")) + b'{"schema":2,"requ'
+    (folder / "2018-11-02_host_1_1_1.jsonl.gz").write_bytes(gzip.compress(content))
+    with read_week(folder) as week:
+        (counts,) = week.counts
+    assert (counts.predictions, counts.foreign, counts.partial) == (2, 1, 1)
 
 
 def test_the_sample_is_the_same_every_time_and_holds_nobodys_id(folder: Path) -> None:

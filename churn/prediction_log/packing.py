@@ -1,0 +1,75 @@
+"""Files of the prediction log as they were before they were packed."""
+
+import errno
+import gzip
+import os
+import stat
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import zip_longest
+from typing import BinaryIO, Final, cast
+
+from churn.errors import DamagedArchiveError
+from churn.prediction_log.listing import LogFile
+
+LEAST_BOUND: Final = 1 << 30
+MOST_TIMES: Final = 200
+"""JSON lines become 10 to 40 times as long when they are unpacked; a file made to fill a disk, 1,000 times."""
+
+_BLOCK: Final = 1 << 20
+
+
+@contextmanager
+def opened(file: LogFile, flags: int = os.O_RDONLY) -> Iterator[BinaryIO]:
+    """A file of the log for reading, unpacked on the way. Links are not followed.
+
+    Raises:
+        DamagedArchiveError: at any read: it is cut short, broken, or larger than an archive of its size can be.
+    """
+    # A FIFO that has taken the file's place would be waited for without O_NONBLOCK.
+    descriptor = os.open(file.path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(descriptor, "rb") as raw:  # noqa: PTH123  # opened above, with flags
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "is no longer a regular file")
+        if not file.is_packed:
+            yield raw
+            return
+        try:
+            with gzip.GzipFile(fileobj=raw) as unpacked:
+                yield cast("BinaryIO", _Bounded(unpacked, file))
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DamagedArchiveError(file.path, str(error)) from error
+
+
+class _Bounded:
+    """A stream that ends in an error where it becomes longer than its file can honestly be."""
+
+    def __init__(self, stream: gzip.GzipFile, file: LogFile) -> None:
+        self._stream = stream
+        self._file = file
+        self._left = max(LEAST_BOUND, MOST_TIMES * file.size)
+
+    def read(self, size: int) -> bytes:
+        return self._counted(self._stream.read(size))
+
+    def readline(self, size: int) -> bytes:
+        return self._counted(self._stream.readline(size))
+
+    def _counted(self, block: bytes) -> bytes:
+        self._left -= len(block)
+        if self._left < 0:
+            bound = max(LEAST_BOUND, MOST_TIMES * self._file.size)
+            raise DamagedArchiveError(self._file.path, f"it holds more than {bound:,} bytes, which is no log")
+        return block
+
+
+def same_content(one: LogFile, other: LogFile) -> bool:
+    """Whether two files hold the same lines, packed or not."""
+    with opened(one) as first, opened(other) as second:
+        return all(mine == theirs for mine, theirs in zip_longest(_blocks(first), _blocks(second)))
+
+
+def _blocks(stream: BinaryIO) -> Iterator[bytes]:
+    return iter(partial(stream.read, _BLOCK), b"")
