@@ -29,11 +29,6 @@ class Rates:
         return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in names})
 
     @property
-    def paged(self) -> float:
-        """Share of the reports that page."""
-        return self.pages / self.repetitions
-
-    @property
     def alarmed(self) -> float:
         """Share of the reports that page or warn."""
         return self.alarms / self.repetitions

@@ -17,48 +17,53 @@ from typing import Any, Final
 from churn.command import add_address, run, say, show
 from churn.errors import ReportError
 from monitoring.drift.decision import CHURN_PROBABILITY
+from monitoring.findings.summary import ModelSummary
 from monitoring.pages.evidently_report import snapshot_of
 from monitoring.reports.report_folder import ReportFolder
 from monitoring.reports.week import Week
 
 PROJECT: Final = "Churn: weekly reports"
-SUMMARY_FIELDS: Final = ("verdict", "severity", "model", "predictions", "customers")
-"""Of a week's or a model's summary: what stands beside a run."""
 
 
 @dataclass(frozen=True)
-class Drawn:
+class StoredPage:
     """One Evidently page of a week, as it can be drawn again."""
 
     week: Week
     path: Path
-    facts: dict[str, str]
+    model: ModelSummary
 
     @property
     def name(self) -> str:
-        return f"{self.week} {self.facts['model']}"
+        return f"{self.week} {self.model.model}"
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """The facts that Evidently shows beside a run."""
+        shown = self.model.model_dump(include={"verdict", "severity", "model", "predictions", "customers"})
+        return {name: str(value) for name, value in shown.items()}
 
 
-def drawn(reports: ReportFolder) -> Iterator[Drawn]:
+def stored_pages(reports: ReportFolder) -> Iterator[StoredPage]:
     """Every page of every week that can be drawn again, the oldest first."""
-    for week, summary in reports.summaries().items():
-        for model in summary.get("models", []):
-            if not model.get("page"):
+    for week, summary in reports.summaries(say).items():
+        for model in summary.models:
+            if not model.page:
                 continue
-            path = reports.week(week) / snapshot_of(model["page"])
+            path = reports.week(week) / snapshot_of(model.page)
             if path.exists():
-                yield Drawn(week, path, {field: str(model[field]) for field in SUMMARY_FIELDS})
+                yield StoredPage(week, path, model)
             else:
                 say(f"{week}: {path.name} is missing; make the report of this week again to see it")
 
 
 def fill(workspace: Path, reports: ReportFolder) -> int:
-    """Make the workspace hold what is drawn; returns how many pages that are.
+    """Make the workspace hold these pages; returns how many they are.
 
     Raises:
         ReportError: there is none.
     """
-    found = list(drawn(reports))
+    found = list(stored_pages(reports))
     if not found:
         raise ReportError(f"{reports.path} holds no report to show; make one (make report)")
     # Evidently takes seconds to import, and reads its settings when it is.
@@ -88,14 +93,14 @@ def _project(place: Any) -> Any:
     return project
 
 
-def _snapshot(one: Drawn) -> Any:
+def _snapshot(one: StoredPage) -> Any:
     from evidently.core.report import Snapshot  # noqa: PLC0415  # as above
 
     content = json.loads(gzip.decompress(one.path.read_bytes()))
     last = one.week.end - timedelta(seconds=1)
     content["timestamp"] = last.replace(tzinfo=None).isoformat()
     content["metadata"] = one.facts
-    content["tags"] = [one.facts["verdict"]]
+    content["tags"] = [str(one.model.verdict)]
     return Snapshot.load_dict(content)
 
 

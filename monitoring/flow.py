@@ -1,15 +1,15 @@
 """The weekly job as a Prefect flow: the command's report and messages, with Prefect's record and retries.
 
 Reading is tried again when a disk or a network share did not answer; nothing else gets
-better by waiting. The channels are told once, after the last try.
+better by waiting. The channels are notified once, after the last try.
 """
 
 # mypy: disable-error-code="untyped-decorator"
 # Prefect's types do not fit mypy's strict mode.
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 from prefect import flow, get_run_logger, task
@@ -19,6 +19,7 @@ from prefect.states import Completed, State
 
 from churn.settings import ENVIRONMENT
 from monitoring.alerts.channel_settings import Channels
+from monitoring.findings.summary import Summary
 from monitoring.report import Request, requested
 from monitoring.weekly.weekly_job import LAST, run_job
 
@@ -44,14 +45,14 @@ def _try_again(_task: object, _run: object, state: State) -> bool:
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-def make_report(request: Request) -> Mapping[str, Any]:
+def make_report(request: Request) -> Summary:
     """Make it again from nothing: a week's folder is replaced as a whole."""
     return request.make()
 
 
 @flow(name="weekly-report", persist_result=False)
 def weekly_report(week: str = LAST, options: Sequence[str] = ()) -> State:
-    """Make a week's report and tell the channels; drift is a completed run of that name.
+    """Make a week's report and notify the channels; drift is a completed run of that name.
 
     A run that begins late reports on the week it was scheduled for.
 
@@ -63,9 +64,8 @@ def weekly_report(week: str = LAST, options: Sequence[str] = ()) -> State:
     result = run_job(lambda: make_report(request), request.reports, Channels.read(ENVIRONMENT), request.settings.week)
     for channel in result.failed:
         get_run_logger().warning("channel failed: %s", channel)
-    content = result.content
-    told = f"week {content['week']}: {content['sentence']}"
-    return Completed(name=content["verdict"].capitalize(), message=told)
+    summary = result.summary
+    return Completed(name=str(summary.verdict).capitalize(), message=f"week {summary.week}: {summary.sentence}")
 
 
 def _scheduled() -> datetime:

@@ -6,13 +6,14 @@ a channel did not take the news, 1 there is no report.
 """
 
 import argparse
+import math
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from churn.activity.labels import KINDS
 from churn.command import run, show
@@ -20,6 +21,7 @@ from churn.errors import SettingError
 from churn.passed_over import MOST_UNREAD
 from churn.settings import LOG_DIR, text
 from monitoring.alerts.channel_settings import Channels
+from monitoring.findings.summary import Summary
 from monitoring.labels.late_labels import LabelSettings
 from monitoring.pages import evidently_report
 from monitoring.prediction_log.log_reader import MEMORY_GB
@@ -40,7 +42,7 @@ class Request:
     reports: ReportFolder
     settings: ReportSettings
 
-    def make(self) -> dict[str, Any]:
+    def make(self) -> Summary:
         return make(self.log, self.reports, self.settings)
 
 
@@ -68,27 +70,25 @@ def main() -> int:
     request = requested(sys.argv[1:], datetime.now(UTC))
     reports = request.reports
     result = run_job(request.make, reports, Channels.read(os.environ), request.settings.week)
-    content = result.content
-    folder = reports.week(Week.parse(content["week"]))
-    show(f"week {content['week']}: {content['verdict']}: {content['sentence']}")
-    for reason in content["reasons"][:5]:
+    summary = result.summary
+    folder = reports.week(Week.parse(summary.week))
+    show(f"week {summary.week}: {summary.verdict}: {summary.sentence}")
+    for reason in summary.reasons[:5]:
         show(f"  {reason}")
     show(f"report: {folder / DRIFT}, figures: {folder / SUMMARY}, all weeks: {reports.path / INDEX}")
-    show(
-        f"at risk: {content['at_risk']['flagged']:,} customers, {content['at_risk']['listed']:,} in {folder / AT_RISK}"
-    )
-    for line in performance(content):
+    if summary.at_risk is not None:
+        show(f"at risk: {summary.at_risk.flagged:,} customers, {summary.at_risk.listed:,} in {folder / AT_RISK}")
+    for line in performance(summary):
         show(line)
     return result.status
 
 
-def performance(content: Mapping[str, Any]) -> Iterator[str]:
+def performance(summary: Summary) -> Iterator[str]:
     """How good the week's predictions are, in two lines at most."""
-    found = content["performance"]
-    for kind in ("estimated", "realised"):
-        figure = (found[kind] or {"metrics": {}})["metrics"].get("auc", {"value": None})
-        if figure["value"] is not None:
-            yield f"{kind} AUC: {figure['value']:.3f} (95 % interval {figure['low']:.3f} to {figure['high']:.3f})"
+    found = summary.performance
+    for kind, metrics in (("estimated", found.estimated_metrics), ("realised", found.realised_metrics)):
+        if metrics.auc is not None and not math.isnan(metrics.auc.value):
+            yield f"{kind} AUC: {metrics.auc}"
 
 
 def _arguments(options: Sequence[str]) -> argparse.Namespace:
@@ -99,7 +99,7 @@ def _arguments(options: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--week", help="ISO week in UTC such as 2018-W44, last, or running (the newest logged)")
     parser.add_argument("--model", help="exact tag of the model in the headline (the champion, else the busiest)")
     parser.add_argument("--at-risk", type=int, help="list at most this many customers at risk (all that are flagged)")
-    parser.add_argument("--sample", type=int, default=evidently_report.SAMPLE_ROWS, help="rows a side that are drawn")
+    parser.add_argument("--sample", type=int, default=evidently_report.SAMPLE_ROWS, help="rows to plot per data set")
     parser.add_argument("--memory", type=float, default=MEMORY_GB, help="GB for reading the log; the rest is on disk")
     parser.add_argument("--unread", type=float, default=MOST_UNREAD, help="share of the log that may be unreadable")
     parser.add_argument("--stale-hours", type=int, default=STALE_HOURS, help="features older than this are stale")

@@ -25,6 +25,7 @@ from churn.model.store import stored_model
 from churn.moments import iso, week_of
 from churn.server_process import ServerProcess, free_port, start, stopped_at_the_end
 from churn.settings import LAST_PORT, Setting, whole_number
+from monitoring.findings.summary import Summary
 from scripts.bento import build
 
 DATA: Final = Path(os.environ.get("DATA") or "data")
@@ -62,7 +63,8 @@ def main() -> None:
         week,
         allowed=(REPORT_WITHOUT_ALARM, REPORT_WITH_ALARM),
     )
-    drift = json.loads((REPORTS / week / "summary.json").read_text())
+    file = REPORTS / week / "summary.json"
+    drift = Summary.read(file.read_bytes(), file)
     for line in summary(facts, champion, bento, predictions, explanations, drift, week, status):
         show(line)
     say(f"done in {time.monotonic() - started:.0f} s")
@@ -116,7 +118,7 @@ def summary(
     bento: str,
     predictions: list[dict[str, Any]],
     explanations: list[dict[str, Any]],
-    drift: dict[str, Any],
+    drift: Summary,
     week: str,
     status: int,
 ) -> Iterator[str]:
@@ -149,7 +151,7 @@ def summary(
     for row in explanations:
         yield f"    customer {row['customer_id']}: {row['churn_probability']:.0%}"
         yield from (f"      - {reason['text']}" for reason in row["reasons"])
-    yield f"  drift        {drift['sentence']}" + ("" if status == REPORT_WITHOUT_ALARM else "  (alarm)")
+    yield f"  drift        {drift.sentence}" + ("" if status == REPORT_WITHOUT_ALARM else "  (alarm)")
     yield "Where it lies"
     yield f"  model        {champion.tag} in the BentoML store; champion pointer {champion_path()}"
     yield f"  bento        {bento}"

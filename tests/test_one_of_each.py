@@ -80,7 +80,7 @@ def comments(path: Path) -> dict[int, str]:
     return {token.start[0]: token.string for token in tokens if token.type == tokenize.COMMENT}
 
 
-@pytest.mark.parametrize("path", [path for path in EVERYTHING if path.name != "evidently_report.py"], ids=str)
+@pytest.mark.parametrize("path", EVERYTHING, ids=str)
 def test_whoever_silences_a_rule_or_catches_everything_says_why(path: Path) -> None:
     said = comments(path)
     silent = {line for line, text in said.items() if SILENCES.match(text) and not SAYS_WHY.match(text)}
@@ -118,3 +118,16 @@ def runs_text(node: ast.AST) -> bool:
 
 def test_no_text_is_read_or_run_as_python() -> None:
     assert those_that(runs_text, MEASURED_TOO) == set()
+
+
+def reads_a_finding_by_key(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Subscript)
+        and isinstance(node.slice, ast.Constant)
+        and isinstance(node.slice.value, str)
+        and re.search(r"summar|week|finding", ast.unparse(node.value), re.IGNORECASE) is not None
+    )
+
+
+def test_the_findings_of_a_week_are_fields_and_no_keys() -> None:
+    assert those_that(reads_a_finding_by_key, [path for path in PRODUCT if path.parts[0] == "monitoring"]) == set()

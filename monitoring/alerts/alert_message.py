@@ -1,10 +1,10 @@
-"""What is said of a weekly report, in words that every channel can carry: no customer ids, no traceback."""
+"""The messages about a weekly report, for every channel: no customer ids, no traceback."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from monitoring.alerts.channel_settings import AlertOn
+from monitoring.findings.summary import Summary
 
 MAXIMUM_REASONS: Final = 5
 MAXIMUM_LINE: Final = 600
@@ -23,25 +23,24 @@ class Message:
         return "\n".join((self.title, *self.lines))
 
 
-def of_report(content: Mapping[str, Any], place: str) -> Message:
-    """The content of a `summary.json`; `place` is the address or path of the page."""
-    reasons = [f"- {reason}" for reason in content["reasons"][:MAXIMUM_REASONS]]
+def of_report(summary: Summary, place: str) -> Message:
+    """A report in a few lines; `place` is the address or path of the page."""
+    reasons = [f"- {reason}" for reason in summary.reasons[:MAXIMUM_REASONS]]
     return _message(
-        f"Churn model, week {content['week']}: {content['verdict']}",
-        content["sentence"],
+        f"Churn model, week {summary.week}: {summary.verdict}",
+        summary.sentence,
         *reasons,
-        *_gaps(content),
-        f"Model: {content['model']}, {content['customers']:,} customers",
+        *_gaps(summary),
+        f"Model: {summary.model}, {summary.customers:,} customers",
         f"Report: {place}",
     )
 
 
-def _gaps(content: Mapping[str, Any]) -> list[str]:
-    """What the verdict does not cover."""
-    gaps = [f"Not compared: {model['refused']}" for model in content["models"] if model.get("refused")]
-    unusable = content["log"]["unusable"]
-    if unusable:
-        gaps.append(f"Log files with lines that cannot be used: {len(unusable):,}")
+def _gaps(summary: Summary) -> list[str]:
+    """The predictions that the verdict does not cover."""
+    gaps = [f"Not compared: {model.refused}" for model in summary.models if model.refused]
+    if summary.log.unusable:
+        gaps.append(f"Log files with unusable lines: {len(summary.log.unusable):,}")
     return gaps
 
 
@@ -50,7 +49,7 @@ def of_failure(week: str, sentence: str) -> Message:
     return _message(
         f"Churn model, {week}: no report",
         sentence,
-        "The last good report is still there; until this is put right, nobody watches the model.",
+        "The last good report is still there; nobody watches the model until this is fixed.",
     )
 
 
@@ -63,9 +62,8 @@ def _one_line(text: str) -> str:
     return shown if len(shown) <= MAXIMUM_LINE else f"{shown[: MAXIMUM_LINE - 1]}…"
 
 
-def is_due(content: Mapping[str, Any], alert_on: AlertOn) -> bool:
-    """Whether a report is to be sent. Too few customers for a verdict is worth a page: nobody watches the model."""
-    levels = {"page": {"page"}, "warning": {"page", "warning"}}
-    if alert_on == "always" or content["verdict"] != "ok":
+def is_due(summary: Summary, alert_on: AlertOn) -> bool:
+    """Say if a report is sent. Too few customers for a verdict is worth a page: nobody watches the model then."""
+    if alert_on == "always" or summary.verdict != "ok" or summary.severity == "page":
         return True
-    return content["severity"] in levels[alert_on]
+    return alert_on == "warning" and summary.severity == "warning"

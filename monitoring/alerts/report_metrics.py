@@ -6,10 +6,11 @@ late: of each kind, the newest week that has any, with that week's end beside it
 """
 
 import http.client
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, get_args
 
 from prometheus_client import generate_latest, push_to_gateway, pushadd_to_gateway
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -18,6 +19,8 @@ from prometheus_client.registry import Collector
 
 from churn.errors import ChannelError
 from churn.files import replace_file
+from monitoring.findings.drift import SEVERITIES, Verdict
+from monitoring.findings.summary import Summary
 from monitoring.reports.week import Week
 
 JOB: Final = "churn_report"
@@ -26,10 +29,6 @@ JOB: Final = "churn_report"
 TIMEOUT: Final = 10.0
 """Seconds that the Pushgateway may take for a step."""
 
-VERDICTS: Final = ("ok", "drift", "too few")
-SEVERITIES: Final = ("page", "warning", "none")
-KINDS: Final = ("estimated", "realised")
-BOUNDS: Final = ("value", "low", "high")
 
 LAST_SUCCESS: Final = "churn_report_last_success_timestamp_seconds"
 LAST_FAILURE: Final = "churn_report_last_failure_timestamp_seconds"
@@ -59,10 +58,6 @@ METRICS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 }
 """Every metric with its meaning and labels; all are gauges."""
 
-UNUSABLE: Final = ("partial", "foreign")
-"""Fields of a log file's counts."""
-
-Summary = Mapping[str, Any]
 Sample = tuple[str, tuple[str, ...], float]
 
 
@@ -80,7 +75,7 @@ def of_reports(summaries: Mapping[Week, Summary], failures: Mapping[str, bool], 
     """After a success at `now`, seconds since 1970.
 
     Args:
-        summaries: the `summary.json` of every week, at least one.
+        summaries: of every week with a report, at least one.
         failures: for each channel in use, whether it failed.
         now: when the report was made.
     """
@@ -118,58 +113,55 @@ def _channels(failures: Mapping[str, bool]) -> Iterator[Sample]:
 def _week(week: Week, summary: Summary) -> Iterator[Sample]:
     yield "churn_report_week_start_timestamp_seconds", (), week.start.timestamp()
     yield "churn_report_week_end_timestamp_seconds", (), week.end.timestamp()
-    yield "churn_report_model_info", (str(summary["model"]), str(week)), 1
+    yield "churn_report_model_info", (summary.model, str(week)), 1
 
 
 def _drift(summary: Summary) -> Iterator[Sample]:
-    features = summary["features"]
-    for verdict in VERDICTS:
-        yield "churn_report_verdict", (verdict,), float(summary["verdict"] == verdict)
+    for verdict in get_args(Verdict):
+        yield "churn_report_verdict", (verdict,), float(summary.verdict == verdict)
     for severity in SEVERITIES:
-        yield "churn_report_severity", (severity,), float(summary["severity"] == severity)
-        count = sum(feature["severity"] == severity for feature in features)
+        yield "churn_report_severity", (severity,), float(summary.severity == severity)
+        count = sum(feature.severity == severity for feature in summary.features)
         yield "churn_report_features", (severity,), count
-    for feature in features:
-        name = (str(feature["feature"]),)
-        yield "churn_report_feature_drifted", name, float(feature["severity"] != "none")
-        effect, gate = feature.get("effect"), feature.get("gate")
-        if effect is not None and gate:
-            yield "churn_report_feature_effect", name, effect / gate
+    for feature in summary.features:
+        yield "churn_report_feature_drifted", (feature.feature,), float(feature.severity != "none")
+        if feature.gate:  # without a gate any effect is past it: there is no multiple to draw
+            yield from _known("churn_report_feature_effect", (feature.feature,), feature.multiple)
 
 
 def _volume(summary: Summary) -> Iterator[Sample]:
-    volume = summary.get("volume") or summary  # while a new model takes over, the headline's is half of it
-    yield "churn_report_predictions", (), volume["predictions"]
-    yield "churn_report_customers", (), volume["customers"]
-    for name in ("flagged_share", "mean_probability"):
-        for population, value in summary[name].items():
-            yield from _known(f"churn_report_{name}", (population,), value)
-    yield from _known("churn_report_stale_share", (), (summary.get("stale") or {}).get("share"))
-    yield "churn_report_unusable_files", (), len(summary["log"]["unusable"])
-    yield "churn_report_unusable_lines", (), sum(summary["log"].get(name, 0) for name in UNUSABLE)
+    yield "churn_report_predictions", (), summary.all_predictions
+    yield "churn_report_customers", (), summary.all_customers
+    figures = {"flagged_share": summary.flagged_share, "mean_probability": summary.mean_probability}
+    for name, figure in figures.items():
+        yield from _known(f"churn_report_{name}", ("reference",), figure.reference)
+        yield from _known(f"churn_report_{name}", ("current",), figure.current)
+    yield from _known("churn_report_stale_share", (), None if summary.stale is None else summary.stale.share)
+    yield "churn_report_unusable_files", (), len(summary.log.unusable)
+    yield "churn_report_unusable_lines", (), summary.log.left_out
 
 
 def _known(name: str, labels: tuple[str, ...], value: float | None) -> Iterator[Sample]:
     """Unknown is not zero: what has no value has no sample."""
-    if value is not None:
+    if value is not None and not math.isnan(value):
         yield name, labels, value
 
 
 def _performance(summaries: Mapping[Week, Summary]) -> Iterator[Sample]:
-    for kind in KINDS:
-        weeks = [week for week in summaries if _metrics(summaries[week], kind)]
-        if not weeks:
+    """Of each kind, the newest week that has any measure."""
+    measures = {
+        "estimated": {week: summary.performance.estimated_metrics for week, summary in summaries.items()},
+        "realised": {week: summary.performance.realised_metrics for week, summary in summaries.items()},
+    }
+    for kind, by_week in measures.items():
+        known = {week: named for week, metrics in by_week.items() if (named := dict(metrics.named()))}
+        if not known:
             continue
-        newest = max(weeks)
+        newest = max(known)
         yield "churn_report_performance_week_end_timestamp_seconds", (kind,), newest.end.timestamp()
-        for metric, interval in _metrics(summaries[newest], kind).items():
-            for bound in BOUNDS:
-                yield from _known("churn_report_performance", (kind, metric, bound), interval.get(bound))
-
-
-def _metrics(summary: Summary, kind: str) -> Mapping[str, Mapping[str, float | None]]:
-    """The performance of one kind; empty when it is not known."""
-    return ((summary.get("performance") or {}).get(kind) or {}).get("metrics") or {}
+        for metric, figure in known[newest].items():
+            for bound, value in vars(figure).items():
+                yield from _known("churn_report_performance", (kind, metric, bound), value)
 
 
 def write_textfile(path: Path, metrics: Families, keep: bool = False) -> None:

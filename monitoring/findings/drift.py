@@ -50,15 +50,18 @@ PREVIOUS_WEEK: Final = "previous week"
 class Finding(BaseModel):
     """Something found, which nobody changes afterwards."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Measure(Finding):
     """The figure beside a test, before and after: a share may be that of a `category`, or up to a `bound`."""
 
     statistic: Statistic
+    """The kind of figure."""
     category: str | None = None
+    """The category whose share it is."""
     bound: float | None = None
+    """The value up to which the share counts."""
 
 
 class TestResult(Finding):
@@ -142,9 +145,13 @@ class Segment(Finding):
     """A part of the customers: with a `category` of a feature, or a number `at_least` so large and `below` another."""
 
     feature: str
+    """The feature that the customers are told apart by."""
     category: str | None = None
+    """Its value."""
     at_least: float | None = None
+    """Its smallest value."""
     below: float | None = None
+    """It is smaller than this; absent where there is no end."""
 
     def __str__(self) -> str:
         """`os=Windows`, `tenure_days 30 to 90`, `tenure_days from 365`."""

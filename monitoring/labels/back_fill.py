@@ -1,11 +1,10 @@
 """Realised figures into the weeks in which the predictions were made: which weeks are due, and what changes there."""
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from churn.activity.labels import Definition
 from churn.command import say
@@ -13,21 +12,21 @@ from churn.errors import ChurnError
 from churn.moments import epoch_ms, iso
 from churn.prediction_log.listing import LogFile
 from monitoring.drift.stored_models import watched
-from monitoring.labels.late_labels import Known, LabelSettings, LateLabels, opened
+from monitoring.findings.performance import Performance
+from monitoring.findings.summary import ModelSummary, Summary
+from monitoring.labels.late_labels import LabelledWeek, LabelSettings, LateLabels, opened
 from monitoring.prediction_log.log_files import Spool
 from monitoring.prediction_log.log_reader import WeekLog
-from monitoring.reports.summary_fields import at, text
 from monitoring.reports.week import Week
-from monitoring.weekly.summary import to_json
 
-Summary = Mapping[str, Any]
 Tags = tuple[str, ...]
+OneModel = TypeVar("OneModel", bound=ModelSummary)
 
 
-def known_by_now(
-    current: WeekLog, summaries: Mapping[Week, Summary], settings: LabelSettings, drawn: int, seed: int
-) -> dict[Week, dict[str, Known]]:
-    """What the log of events tells of each week and model; empty without such a log.
+def labelled_weeks(
+    current: WeekLog, summaries: Mapping[Week, Summary], settings: LabelSettings, to_plot: int, seed: int
+) -> dict[Week, dict[str, LabelledWeek]]:
+    """Each week and model as far as the log of events tells; empty without such a log.
 
     The week that is being reported is always computed, others only while something of them
     is missing: predictions still pending, or figures of another definition or other treatments.
@@ -36,8 +35,8 @@ def known_by_now(
         current: the week that is being reported.
         summaries: of all weeks with a report.
         settings: where the labels come from.
-        drawn: as many customers of the current week are kept for a plot.
-        seed: of the intervals and of what is drawn.
+        to_plot: as many customers of the current week are kept for a plot.
+        seed: of the intervals and of the customers to plot.
 
     Raises:
         EventLogError: the log of events cannot be read.
@@ -49,13 +48,15 @@ def known_by_now(
     with tempfile.TemporaryDirectory(prefix="churn-labels-") as spool, opened(settings, Path(spool)) as labels:
         own = _own_definitions(current, summaries)
         due = dict(_due(current, summaries, labels, own))
-        for line in _told(current, due, summaries, labels, own):
+        for line in _progress(current, due, summaries, labels, own):
             say(line)
         if due:
             labels.stage(current.log.files, list(due), Spool(Path(spool)))
         held = {week: _held(week, tags, summaries.get(week), current, labels) for week, tags in due.items()}
         return {
-            week: {tag: labels.known(week, tag, own[tag], seed, drawn if week == current.week else 0) for tag in tags}
+            week: {
+                tag: labels.labelled(week, tag, own[tag], seed, to_plot if week == current.week else 0) for tag in tags
+            }
             for week, tags in held.items()
             if tags
         }
@@ -64,7 +65,7 @@ def known_by_now(
 def _own_definitions(current: WeekLog, summaries: Mapping[Week, Summary]) -> dict[str, Definition]:
     """What each model was trained to foresee, of those that can still be had."""
     tags = {model.model for model in current.models}
-    tags |= {str(entry["model"]) for content in summaries.values() for entry in content["models"]}
+    tags |= {entry.model for summary in summaries.values() for entry in summary.models}
     found = {}
     for tag in sorted(tags):
         try:
@@ -79,8 +80,8 @@ def _due(
 ) -> Iterator[tuple[Week, Tags]]:
     """The weeks to compute, with the models of each."""
     wanted = {
-        week: tuple(str(entry["model"]) for entry in content["models"] if not _is_done(entry, labels, own))
-        for week, content in summaries.items()
+        week: tuple(entry.model for entry in summary.models if not _is_done(entry, labels, own))
+        for week, summary in summaries.items()
     }
     wanted[current.week] = tuple(model.model for model in current.models)
     for week, tags in sorted(wanted.items()):
@@ -89,9 +90,9 @@ def _due(
             yield week, begun
 
 
-def _held(week: Week, tags: Tags, content: Summary | None, current: WeekLog, labels: LateLabels) -> Tags:
+def _held(week: Week, tags: Tags, summary: Summary | None, current: WeekLog, labels: LateLabels) -> Tags:
     """Of the models to judge, those whose predictions the log still holds as the week's report counted them."""
-    reported = {entry["model"]: entry["predictions"] for entry in (content or {"models": []})["models"]}
+    reported = {entry.model: entry.predictions for entry in _models(summary)}
     missing = {
         tag: found for tag in tags if week != current.week and (found := labels.predictions(week, tag)) < reported[tag]
     }
@@ -100,19 +101,23 @@ def _held(week: Week, tags: Tags, content: Summary | None, current: WeekLog, lab
     return tuple(tag for tag in tags if tag not in missing)
 
 
-def _is_done(entry: Summary, labels: LateLabels, own: Mapping[str, Definition]) -> bool:
+def _models(summary: Summary | None) -> tuple[ModelSummary, ...]:
+    return () if summary is None else summary.models
+
+
+def _is_done(entry: ModelSummary, labels: LateLabels, own: Mapping[str, Definition]) -> bool:
     """Whether this log of events can add nothing: all is known, or what is known comes from one that goes as far."""
-    tag, until = entry["model"], text(entry, "performance", "realised", "labels_until")
-    if tag not in own or at(entry, "performance", "realised", "inputs") != labels.inputs(own[tag]):
+    realised = entry.performance.realised
+    if entry.model not in own or realised is None or realised.inputs != labels.inputs(own[entry.model]):
         return False
-    return not at(entry, "performance", "pending") or _moment(until) >= labels.log_end
+    return entry.performance.pending is None or _moment(realised.labels_until) >= labels.log_end
 
 
-def _moment(when: str) -> int:
+def _moment(when: str | None) -> int:
     return epoch_ms(datetime.fromisoformat(when)) if when else 0
 
 
-def _told(
+def _progress(
     current: WeekLog,
     due: Mapping[Week, Tags],
     summaries: Mapping[Week, Summary],
@@ -139,30 +144,42 @@ def _noon(file: LogFile) -> int:
     return epoch_ms(datetime.combine(file.day, time(12), UTC))
 
 
-def filled_in(stored: bytes, known: Mapping[str, Known]) -> bytes:
-    """A stored `summary.json` with what is known by now; nothing else in it changes."""
-    content = json.loads(stored)
-    for entry in (content, *content["models"]):
-        if entry.get("model") in known:
-            estimated = {"estimated": at(entry, "performance", "estimated")}
-            entry["performance"] = estimated | known[entry["model"]].to_dict()
-    return to_json(content)
+def filled_in(summary: Summary, labelled: Mapping[str, LabelledWeek]) -> Summary:
+    """A stored summary with what is known by now; nothing else in it changes."""
+    models = tuple(_filled_in(entry, labelled) for entry in summary.models)
+    return _filled_in(summary, labelled).model_copy(update={"models": models})
 
 
-def carried_over(content: Summary, earlier: Summary | None) -> dict[str, Any]:
+def _filled_in(entry: OneModel, labelled: Mapping[str, LabelledWeek]) -> OneModel:
+    known = labelled.get(entry.model)
+    return entry if known is None else _with_labels(entry, known)
+
+
+def _with_labels(entry: OneModel, known: LabelledWeek) -> OneModel:
+    estimated = entry.performance.estimated
+    performance = Performance(estimated=estimated, realised=known.realised, pending=known.pending)
+    return entry.model_copy(update={"performance": performance})
+
+
+def carried_over(summary: Summary, earlier: Summary | None) -> Summary:
     """A new summary of a week, with what an earlier one knew of the very same predictions."""
-    before = {entry["model"]: entry for entry in (earlier or {"models": []})["models"]}
-
-    def carried(entry: Summary) -> dict[str, Any]:
-        old = before.get(entry["model"])
-        realised = at(old, "performance", "realised")
-        if realised is None or entry["performance"]["realised"] is not None or not _same(entry, old):
-            return dict(entry)
-        kept = {"realised": realised, "pending": at(old, "performance", "pending")}
-        return {**entry, "performance": entry["performance"] | kept}
-
-    return carried(content) | {"models": [carried(entry) for entry in content["models"]]}
+    before = {entry.model: entry for entry in _models(earlier)}
+    models = tuple(_carried_over(entry, before.get(entry.model)) for entry in summary.models)
+    return _carried_over(summary, before.get(summary.model)).model_copy(update={"models": models})
 
 
-def _same(one: Summary, other: Summary | None) -> bool:
-    return all(one[name] == at(other, name) for name in ("predictions", "customers", "as_of", "scored"))
+def _carried_over(entry: OneModel, earlier: ModelSummary | None) -> OneModel:
+    if earlier is None or earlier.performance.realised is None or entry.performance.realised is not None:
+        return entry
+    if not _same_predictions(entry, earlier):
+        return entry
+    return _with_labels(entry, LabelledWeek(earlier.performance.realised, earlier.performance.pending))
+
+
+def _same_predictions(one: ModelSummary, other: ModelSummary) -> bool:
+    return (one.predictions, one.customers, one.as_of, one.scored) == (
+        other.predictions,
+        other.customers,
+        other.as_of,
+        other.scored,
+    )

@@ -8,7 +8,7 @@ A label comes from the events alone, by the functions of training (`churn.activi
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,12 @@ from churn.moments import iso
 from churn.prediction_log.listing import LogFile
 from churn.quality.figure import Figure
 from churn.raw_text import EXPONENT
+from monitoring.findings.performance import (
+    JudgedCustomers,
+    Metrics,
+    PendingLabels,
+    RealisedPerformance,
+)
 from monitoring.labels.treatments import read_treatments
 from monitoring.performance.realised import REALISED, figures
 from monitoring.prediction_log.log_files import Spool
@@ -47,11 +53,8 @@ REVISION: Final = 2
 """Grows when figures of the same inputs come out otherwise, so that weeks that are done are done again."""
 
 JUDGED: Final = "churned IS NOT NULL AND at_risk"
-PARTS: Final = {
-    "everyone": JUDGED,
-    "untreated": f"{JUDGED} AND NOT treated",
-    "treated": f"{JUDGED} AND treated",
-}
+UNTREATED: Final = f"{JUDGED} AND NOT treated"
+TREATED: Final = f"{JUDGED} AND treated"
 UNJUDGED: Final = {
     "they are not in the log of events before their prediction": "churned IS NULL",
     f"they had cancelled and not come back, or not been seen for {AT_RISK_DAYS} days, before their prediction": (
@@ -95,74 +98,16 @@ class LabelSettings:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Some predictions with their outcomes. `customers` and `churners` are different ones."""
-
-    customers: int
-    rows: int
-    churners: int
-    metrics: Mapping[str, Figure]
-
-    def to_dict(self) -> dict[str, Any]:
-        metrics = {name: figure.to_dict() for name, figure in self.metrics.items()}
-        return {"customers": self.customers, "rows": self.rows, "churners": self.churners, "metrics": metrics}
-
-
-@dataclass(frozen=True)
-class Realised:
-    """How good the predictions of one model in one week proved. `inputs` tells when it has to be computed again."""
-
-    everyone: Part
-    labels_until: int
-    definition: Definition
-    inputs: str
-    untreated: Part | None = None
-    treated: Part | None = None
-    notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        everyone = self.everyone.to_dict()
-        return {
-            **{name: value for name, value in everyone.items() if name != "metrics"},
-            "labels_until": iso(self.labels_until),
-            "definition": self.definition.kind,
-            "horizon_days": self.definition.horizon_days,
-            "metrics": everyone["metrics"],
-            "untreated": self.untreated and self.untreated.to_dict(),
-            "treated": self.treated and self.treated.to_dict(),
-            "notes": list(self.notes),
-            "inputs": self.inputs,
-        }
-
-
-@dataclass(frozen=True)
-class Pending:
-    """Customers with a prediction that cannot be judged before `known_after` (UTC epoch milliseconds)."""
-
-    customers: int
-    known_after: int
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"customers": self.customers, "known_after": iso(self.known_after)}
-
-
-@dataclass(frozen=True)
-class Known:
+class LabelledWeek:
     """What is known of one model's week by now.
 
-    `drawn`: some of the customers with a label, by the newest prediction of each, for a
-    plot: `churned`, `churn_probability`, `will_churn`; nobody's id.
+    `to_plot`: some of the customers with a label, by the newest prediction of each:
+    `churned`, `churn_probability`, `will_churn`; nobody's id.
     """
 
-    realised: Realised | None
-    pending: Pending | None
-    drawn: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False, compare=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "realised": self.realised and self.realised.to_dict(),
-            "pending": self.pending and self.pending.to_dict(),
-        }
+    realised: RealisedPerformance | None
+    pending: PendingLabels | None
+    to_plot: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False, compare=False)
 
 
 class LateLabels:
@@ -201,7 +146,7 @@ class LateLabels:
         return week.start_ms + self.definition(own).horizon_ms <= self.log_end
 
     def stage(self, files: Sequence[LogFile], weeks: Sequence[Week], spool: Spool) -> None:
-        """Read the predictions of these weeks; `known` answers about them."""
+        """Read the predictions of these weeks; `labelled` answers about them."""
         first = min(first_day(week) for week in weeks)
         stage_answers(self._backend.con, [file for file in files if file.day >= first], weeks, spool)
 
@@ -210,33 +155,37 @@ class LateLabels:
         sql = "SELECT count(*) FROM answers WHERE model = ? AND as_of BETWEEN ? AND ?"
         return int(self._execute(sql, [model, week.start_ms, week.end_ms - 1])[0][0])
 
-    def known(self, week: Week, model: str, own: Definition, seed: int = 0, drawn: int = 0) -> Known:
-        """What is known of a model's predictions of a staged week.
+    def labelled(self, week: Week, model: str, own: Definition, seed: int = 0, to_plot: int = 0) -> LabelledWeek:
+        """A model's predictions of a staged week, judged as far as they can be.
 
         Args:
             week: whose predictions.
             model: the tag that made them.
             own: what it was trained to foresee.
-            seed: of the intervals and of what is drawn.
-            drawn: as many customers at most, for a plot.
+            seed: of the intervals and of the customers to plot.
+            to_plot: as many customers at most.
         """
         definition = self.definition(own)
         self._label(week, definition)
         self._join(week, model, definition)
         pending = self._pending(week, model, definition)
         if not self._one("SELECT count(*) FROM outcomes"):
-            return Known(None, pending)
-        parts = {name: self._part(which, seed) for name, which in PARTS.items()}
-        realised = Realised(
-            everyone=parts["everyone"],
-            labels_until=self.log_end,
-            definition=definition,
+            return LabelledWeek(None, pending)
+        everyone, untreated, treated = (self._part(which, seed) for which in (JUDGED, UNTREATED, TREATED))
+        realised = RealisedPerformance(
+            customers=everyone.customers,
+            rows=everyone.rows,
+            churners=everyone.churners,
+            metrics=everyone.metrics,
+            labels_until=iso(self.log_end),
+            definition=definition.kind,
+            horizon_days=definition.horizon_days,
+            untreated=None if self._treatments is None else untreated,
+            treated=None if self._treatments is None else treated,
+            notes=tuple(self._notes(everyone, treated, own, definition)),
             inputs=self.inputs(own),
-            untreated=None if self._treatments is None else parts["untreated"],
-            treated=None if self._treatments is None else parts["treated"],
-            notes=tuple(self._notes(parts, own, definition)),
         )
-        return Known(realised, pending, self._drawn(seed, drawn))
+        return LabelledWeek(realised, pending, self._to_plot(seed, to_plot))
 
     def _label(self, week: Week, definition: Definition) -> None:
         """The table `labelled`: what became of each customer after each `as_of` of a week."""
@@ -263,13 +212,15 @@ class LateLabels:
             self._about(week, model, definition),
         )
 
-    def _pending(self, week: Week, model: str, definition: Definition) -> Pending | None:
+    def _pending(self, week: Week, model: str, definition: Definition) -> PendingLabels | None:
         ((customers, last),) = self._execute(
             "SELECT count(DISTINCT customer_id), max(as_of) FROM answers "
             "WHERE model = $model AND as_of BETWEEN $first AND $last AND as_of + $horizon > $log_end",
             self._about(week, model, definition),
         )
-        return Pending(customers, last + definition.horizon_ms) if customers else None
+        if not customers:
+            return None
+        return PendingLabels(customers=customers, known_after=iso(last + definition.horizon_ms))
 
     def _about(self, week: Week, model: str, definition: Definition) -> dict[str, Any]:
         return {
@@ -280,14 +231,16 @@ class LateLabels:
             "log_end": self.log_end,
         }
 
-    def _part(self, which: str, seed: int) -> Part:
+    def _part(self, which: str, seed: int) -> JudgedCustomers:
         ((customers, rows, churners),) = self._execute(
             "SELECT count(DISTINCT customer_id), count(*), count(DISTINCT customer_id) FILTER (churned = 1) "  # noqa: S608  # a constant
             f"FROM outcomes WHERE {which}"
         )
         if not rows:
-            return Part(0, 0, 0, {name: Figure(math.nan) for name in REALISED})
-        return Part(customers, rows, churners, figures(self._rows(which, rows), seed))
+            undefined = Metrics(**dict.fromkeys(REALISED, Figure(math.nan)))
+            return JudgedCustomers(customers=0, rows=0, churners=0, metrics=undefined)
+        metrics = Metrics(**figures(self._rows(which, rows), seed))
+        return JudgedCustomers(customers=customers, rows=rows, churners=churners, metrics=metrics)
 
     def _rows(self, which: str, rows: int) -> pd.DataFrame:
         """What `figures` takes: row by row, or equal rows of groups of customers added up."""
@@ -298,7 +251,7 @@ class LateLabels:
         ).df()
         return frame
 
-    def _drawn(self, seed: int, limit: int) -> pd.DataFrame:
+    def _to_plot(self, seed: int, limit: int) -> pd.DataFrame:
         frame: pd.DataFrame = self._backend.con.execute(
             "SELECT arg_max(churned, as_of) AS churned, arg_max(churn_probability, as_of) AS churn_probability, "  # noqa: S608  # constants
             f"arg_max(will_churn, as_of) AS will_churn FROM outcomes WHERE {JUDGED} "
@@ -307,7 +260,9 @@ class LateLabels:
         ).df()
         return frame
 
-    def _notes(self, parts: Mapping[str, Part], own: Definition, definition: Definition) -> Iterator[str]:
+    def _notes(
+        self, everyone: JudgedCustomers, treated: JudgedCustomers, own: Definition, definition: Definition
+    ) -> Iterator[str]:
         if definition != own:
             yield (
                 f"judged by {definition.kind} within {definition.horizon_days} days; the model was trained to foresee "
@@ -316,7 +271,6 @@ class LateLabels:
         yield from self._missing()
         yield from self._strangers()
         yield from self._doubts()
-        everyone, treated = parts["everyone"], parts["treated"]
         if everyone.churners < FEW_CHURNERS:
             yield f"only {everyone.churners} customers churned: too few to conclude anything from these figures"
         if treated.customers:

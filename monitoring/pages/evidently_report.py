@@ -11,7 +11,6 @@ with a label, beside the same of the reference.
 """
 
 import contextlib
-import html
 import re
 import tempfile
 import warnings
@@ -28,8 +27,8 @@ from churn.errors import ReportError
 from churn.quality.measures import LABEL
 from monitoring.drift import wording
 from monitoring.drift.decision import CHURN_PROBABILITY, MONITORED, OUTPUTS, WILL_CHURN
-from monitoring.drift.wording import plain
 from monitoring.findings.drift import DriftDecision, TestResult
+from monitoring.pages.web_page import render as render_template
 from monitoring.reports.report_folder import INDEX, MANAGER
 
 SAMPLE_ROWS: Final = 5_000
@@ -49,16 +48,16 @@ _BODY: Final = re.compile(r"<body[^>]*>")
 
 
 @dataclass(frozen=True)
-class Page:
-    """What the head of the page says: a title, and facts as pairs of name and text."""
+class Head:
+    """The head of the page: a title, and facts as pairs of name and text."""
 
     title: str
     facts: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
-    """Predictions of which it is known, at least in part, who left.
+class LabelledRows:
+    """Predictions of which we know, at least in part, who left.
 
     Both frames have `churned` (0 or 1, null where not known), `churn_probability` and
     `will_churn`; the reference's probabilities are out-of-fold ones.
@@ -72,9 +71,9 @@ def render(
     reference: pd.DataFrame,
     current: pd.DataFrame,
     decision: DriftDecision,
-    page: Page,
+    head: Head,
     features: Sequence[Feature] = MONITORED,
-    labelled: Labelled | None = None,
+    labelled: LabelledRows | None = None,
     keep: Callable[[str], object] = lambda _: None,
 ) -> bytes:
     """The report as one HTML page that needs no other file and no network.
@@ -83,23 +82,23 @@ def render(
         reference: one row per customer.
         current: the same.
         decision: made on all rows; the frames may be samples.
-        page: what stands above Evidently's part.
+        head: shown above Evidently's part.
         features: the columns to draw.
-        labelled: what is known of who left; its performance is drawn where there is enough of it.
+        labelled: rows with labels; the performance is drawn where there are enough of them.
         keep: called with the same as JSON, from which Evidently draws it again in its own pages.
 
     Raises:
         ReportError: Evidently cannot render what is left.
     """
     shown = [_drawable_as(feature, reference, current) for feature in features]
-    sides = [drawn(reference, current, feature) for feature in shown]
+    sides = [drawable(reference, current, feature) for feature in shown]
     before = pd.DataFrame({feature.name: side[0] for feature, side in zip(shown, sides, strict=True)})
     after = pd.DataFrame({feature.name: side[1] for feature, side in zip(shown, sides, strict=True)})
     outcomes = None if labelled is None else (judged(labelled.reference), judged(labelled.current))
-    drawable = outcomes is not None and all(map(_has_both_outcomes, outcomes))
+    enough = outcomes is not None and all(map(_has_both_outcomes, outcomes))
     with _smaller_plots():
-        body = _evidently(before, after, shown, decision, outcomes if drawable else None, keep)
-    return _with_head(body, _head(page, decision, features, _told(outcomes, drawable))).encode()
+        body = _evidently(before, after, shown, decision, outcomes if enough else None, keep)
+    return _with_head(body, _head(head, decision, features, _about_performance(outcomes, enough))).encode()
 
 
 def snapshot_of(page: str) -> str:
@@ -124,16 +123,16 @@ def _has_both_outcomes(frame: pd.DataFrame) -> bool:
     return bool(min((frame["target"] == outcome).sum() for outcome in (LEAVES, STAYS)) >= FEWEST_LABELLED)
 
 
-def _told(outcomes: tuple[pd.DataFrame, pd.DataFrame] | None, drawable: bool) -> str:
-    """What the page has of the classification's performance, in words."""
+def _about_performance(outcomes: tuple[pd.DataFrame, pd.DataFrame] | None, enough: bool) -> str:
+    """The classification's performance on this page, in words."""
     if outcomes is None:
-        return "How well the classification did is drawn here once it is known who left."
+        return "The performance of the classification is drawn here once it is known who left."
     rows = len(outcomes[1])
     left = int((outcomes[1]["target"] == LEAVES).sum())
-    known = f"Of {rows:,} drawn customers it is known whether they left: {left:,} did."
-    if drawable:
-        return f"{known} How well the classification did stands last, beside the same of the training data."
-    return f"{known} That, or the training data, has fewer than {FEWEST_LABELLED} of one outcome: no curves are drawn."
+    known = f"We know of {rows:,} plotted customers whether they left: {left:,} did."
+    if enough:
+        return f"{known} The performance of the classification comes last, beside that on the training data."
+    return f"{known} They, or the training data, have fewer than {FEWEST_LABELLED} of one outcome: no curves are drawn."
 
 
 @contextlib.contextmanager
@@ -166,7 +165,7 @@ def _typed(column: "pd.Series[Any]", feature: Feature) -> "pd.Series[Any]":
     return pd.Series([value if isinstance(value, str) else None for value in column], dtype=object)
 
 
-def drawn(
+def drawable(
     reference: pd.DataFrame, current: pd.DataFrame, feature: Feature
 ) -> tuple["pd.Series[Any]", "pd.Series[Any]"]:
     """A column of both frames as Evidently can take it: typed, few categories, no markup in them."""
@@ -207,9 +206,9 @@ def _evidently(
     keep: Callable[[str], object] = lambda _: None,
 ) -> str:
     # Evidently takes seconds to import.
-    from evidently import DataDefinition, Dataset, Report  # noqa: PLC0415
-    from evidently.metrics import ValueDrift  # noqa: PLC0415
-    from evidently.presets import DataDriftPreset, DataSummaryPreset  # noqa: PLC0415
+    from evidently import DataDefinition, Dataset, Report  # noqa: PLC0415  # takes seconds to import
+    from evidently.metrics import ValueDrift  # noqa: PLC0415  # takes seconds to import
+    from evidently.presets import DataDriftPreset, DataSummaryPreset  # noqa: PLC0415  # takes seconds to import
 
     names = [feature.name for feature in shown]
     methods = {feature.name: _registered(feature, decision) for feature in shown}
@@ -249,8 +248,8 @@ def _evidently(
 def _performance(before: pd.DataFrame, after: pd.DataFrame) -> Any:
     """Evidently's run over the rows with a label; its own tests are not ours and stay out."""
     from evidently import BinaryClassification, DataDefinition, Dataset, Report  # noqa: PLC0415  # as above
-    from evidently.presets import ClassificationPreset  # noqa: PLC0415
-    from sklearn.exceptions import UndefinedMetricWarning  # noqa: PLC0415
+    from evidently.presets import ClassificationPreset  # noqa: PLC0415  # takes seconds to import
+    from sklearn.exceptions import UndefinedMetricWarning  # noqa: PLC0415  # takes seconds to import
 
     classification = BinaryClassification(
         target="target", prediction_labels="prediction", prediction_probas="probability", pos_label=LEAVES
@@ -264,8 +263,8 @@ def _performance(before: pd.DataFrame, after: pd.DataFrame) -> Any:
 
 def _registered(feature: Feature, decision: DriftDecision) -> str:
     """The name of a statistical test that says of one column what was decided."""
-    from evidently.legacy.calculations.stattests import StatTest, register_stattest  # noqa: PLC0415
-    from evidently.legacy.core import ColumnType  # noqa: PLC0415
+    from evidently.legacy.calculations.stattests import StatTest, register_stattest  # noqa: PLC0415  # takes seconds to import
+    from evidently.legacy.core import ColumnType  # noqa: PLC0415  # takes seconds to import
 
     kind = ColumnType.Categorical if feature.is_category else ColumnType.Numerical
     leading = decision.leading(feature.name)
@@ -292,49 +291,20 @@ def described(leading: TestResult | None) -> str:
     return f"{leading.test}, p adjusted for all tests of the report ({leading.severity})"
 
 
-def _head(page: Page, decision: DriftDecision, features: Sequence[Feature], performance: str) -> str:
-    rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in page.facts)
-    reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in wording.reasons(decision))
-    return (
-        f'<section class="churn {html.escape(decision.verdict.replace(" ", "-"))}"><style>{_STYLE}</style>'
-        f'<nav><a href="../{INDEX}">All weeks</a> · <a href="{MANAGER}">This week in plain words</a></nav>'
-        f"<h1>{html.escape(page.title)}</h1><p><strong>{html.escape(decision.verdict)}</strong>: "
-        f"{html.escape(wording.sentence(decision))}</p><table>{rows}</table>"
-        + (f"<ul>{reasons}</ul>" if reasons else "")
-        + _thresholds(decision, features)
-        + "<p>Below, Evidently's plots. “Drift” is our verdict, not one of its own: a column drifts when its p-value, "
-        f"adjusted for all {decision.family} tests, is at most {decision.false_alarm_rate:g} and its change is past "
-        f"its gate, so large enough to matter. {html.escape(performance)}</p></section>"
+def _head(head: Head, decision: DriftDecision, features: Sequence[Feature], performance: str) -> str:
+    """Our part of the page: every column by the test that says most, beside what it would have taken to page."""
+    return render_template(
+        "drift_head.html.jinja",
+        tone=decision.verdict.replace(" ", "-"),
+        index=INDEX,
+        manager=MANAGER,
+        head=head,
+        decision=decision,
+        sentence=wording.sentence(decision),
+        reasons=wording.reasons(decision),
+        leading=[test for feature in features if (test := decision.leading(feature.name)) is not None],
+        performance=performance,
     )
-
-
-def _thresholds(decision: DriftDecision, features: Sequence[Feature]) -> str:
-    """Every column by the test that says most, beside what it would have taken to page."""
-    leading = [test for feature in features if (test := decision.leading(feature.name)) is not None]
-    if not leading:
-        return ""
-    rows = "".join(map(_threshold, leading))
-    return (
-        f"<details><summary>What was found in each of {len(leading)} columns, and the threshold of each</summary>"
-        '<div class="wide"><table><thead><tr><th>Column</th><th>Severity</th><th>Test</th><th>Effect</th><th>Gate</th>'
-        f"<th>Unit</th><th>Adjusted p</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
-    )
-
-
-def _threshold(test: TestResult) -> str:
-    p = "–" if test.adjusted_p is None else f"{test.adjusted_p:.2g}"
-    texts = (test.feature, test.severity, test.test, plain(test.effect), plain(test.gate), test.unit, p)
-    return f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in texts)}</tr>"
-
-
-_STYLE: Final = (
-    ".churn{font:16px/1.5 system-ui,sans-serif;max-width:1200px;margin:1rem auto;padding:1rem 1.5rem;"
-    "border-left:8px solid #2e7d32;background:#fff;color:#222}.churn.drift{border-color:#c62828}"
-    ".churn.too-few{border-color:#757575}.churn h1{font-size:1.5rem;margin:0 0 .5rem}.churn th{text-align:left;"
-    "font-weight:600;padding:.1rem 1rem .1rem 0;vertical-align:top}.churn td{overflow-wrap:anywhere}"
-    ".churn li{overflow-wrap:anywhere}.churn .wide{overflow-x:auto}.churn .wide td{padding:.1rem 1rem .1rem 0;"
-    "overflow-wrap:normal}.churn a{color:#0b57d0}"
-)
 
 
 def _with_head(page: str, head: str) -> str:

@@ -1,4 +1,4 @@
-"""A feature over the weeks as a small inline SVG: a line that breaks where a week is missing.
+"""A feature over the weeks as a small chart: a line that breaks where a week is missing.
 
 Height is the effect as a multiple of its gate, cut off at `CEILING`, the same in every
 chart, so that they can be compared; the dashed line is the gate. What is marked has a
@@ -6,7 +6,6 @@ shape, not a colour only: a full diamond for drift, an empty one for a warning, 
 week without a verdict.
 """
 
-import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -43,6 +42,37 @@ class Point:
         return f"{self.week}: {figure}{_WORDS[self.state]}"
 
 
+@dataclass(frozen=True)
+class Band:
+    """A rectangle that marks a week without a verdict."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A diamond at a week that drifted or warned; `path` is SVG's."""
+
+    state: State
+    path: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart as its shapes; `gate` and `line` are paths of SVG, `title` says in words what is drawn."""
+
+    title: str
+    width: int
+    bands: tuple[Band, ...]
+    gate: str
+    line: str
+    marks: tuple[Mark, ...]
+    height: int = HEIGHT
+
+
 def stated_multiple(multiple: float) -> str:
     """`1.8×`; what is far past the gate needs no digits."""
     if multiple > 99:
@@ -50,16 +80,16 @@ def stated_multiple(multiple: float) -> str:
     return f"{multiple:.1f}×"
 
 
-def sparkline(points: Sequence[Point], name: str) -> str:
-    """The chart, oldest week first; its title says in words what is drawn."""
+def chart(points: Sequence[Point], name: str) -> Chart:
+    """The chart of a feature, oldest week first."""
     width = STEP * max(len(points), 1)
-    title = html.escape(f"{name}, effect as a multiple of its gate. " + "; ".join(point.words() for point in points))
-    gate = _height(1.0)
-    return (
-        f'<svg class="spark" role="img" viewBox="0 0 {width} {HEIGHT}" width="{width}" height="{HEIGHT}">'
-        f"<title>{title}</title>{''.join(_bands(points))}"
-        f'<path class="gate" d="M0 {gate}H{width}"/>'
-        f'<path class="line" d="{"".join(_lines(points))}"/>{"".join(_marks(points))}</svg>'
+    return Chart(
+        title=f"{name}, effect as a multiple of its gate. " + "; ".join(point.words() for point in points),
+        width=width,
+        bands=tuple(_bands(points)),
+        gate=f"M0 {_height(1.0)}H{width}",
+        line="".join(_strokes(points)),
+        marks=tuple(_marks(points)),
     )
 
 
@@ -72,13 +102,13 @@ def _height(multiple: float) -> str:
     return f"{_BOTTOM - share * (_BOTTOM - _TOP):.1f}".removesuffix(".0")
 
 
-def _bands(points: Sequence[Point]) -> Iterator[str]:
+def _bands(points: Sequence[Point]) -> Iterator[Band]:
     for index, point in enumerate(points):
         if point.state == "missing":
-            yield f'<rect class="gap" x="{STEP * index + 1}" y="2" width="{STEP - 2}" height="{HEIGHT - 4}"/>'
+            yield Band(x=STEP * index + 1, y=2, width=STEP - 2, height=HEIGHT - 4)
 
 
-def _lines(points: Sequence[Point]) -> Iterator[str]:
+def _strokes(points: Sequence[Point]) -> Iterator[str]:
     """One stroke for each run of weeks with a value; a single one is a dot, by its round cap."""
     for drawn, run in groupby(enumerate(points), key=lambda one: one[1].multiple is not None):
         if drawn:
@@ -86,8 +116,8 @@ def _lines(points: Sequence[Point]) -> Iterator[str]:
             yield f"M{'L'.join(ends)}" + ("h0" if len(ends) == 1 else "")
 
 
-def _marks(points: Sequence[Point]) -> Iterator[str]:
+def _marks(points: Sequence[Point]) -> Iterator[Mark]:
     for index, point in enumerate(points):
         if point.multiple is not None and point.state in ("page", "warning"):
             across, down, d = _middle(index), _height(point.multiple), _DIAMOND
-            yield f'<path class="{point.state}" d="M{across} {down}m0 -{d}l{d} {d}l-{d} {d}l-{d} -{d}z"/>'
+            yield Mark(point.state, f"M{across} {down}m0 -{d}l{d} {d}l-{d} {d}l-{d} -{d}z")

@@ -15,7 +15,7 @@ does not cover a calibration that was wrong from the start, or is wrong by now.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from scipy.special import expit, logit
 from churn.quality.figure import Figure
 from churn.quality.intervals import RESAMPLES
 from churn.quality.measures import Judged
+from monitoring.findings.performance import EstimatedPerformance, Metrics
 from monitoring.performance.realised import bounds_of, measures
 
 METHOD: Final = "CBPE"
@@ -50,25 +51,9 @@ class Answers:
     customers: Vector
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What the labels will probably show."""
-
-    customers: int
-    expected_churners: float
-    metrics: dict[str, Figure]
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "customers": self.customers,
-            "expected_churners": self.expected_churners,
-            "metrics": {name: figure.to_dict() for name, figure in self.metrics.items()},
-            "method": METHOD,
-            "blind_spot": BLIND_SPOT,
-        }
-
-
-def estimate(answers: Answers, fitted_on: Vector | None = None, seed: int = 0, draws: int = RESAMPLES) -> Estimate:
+def estimate(
+    answers: Answers, fitted_on: Vector | None = None, seed: int = 0, draws: int = RESAMPLES
+) -> EstimatedPerformance:
     """Estimate AUC, F1, precision and recall from probabilities.
 
     Args:
@@ -88,12 +73,13 @@ def estimate(answers: Answers, fitted_on: Vector | None = None, seed: int = 0, d
     expected = answers.customers * answers.probability
     drawn = [measures(both, weight, ESTIMATED) for weight in _outcomes(answers, fitted_on, seed, draws)]
     values = measures(both, _weight(expected, answers.customers), ESTIMATED)
-    return Estimate(
+    bounds = {name: bounds_of(np.array([one[name] for one in drawn])) for name in ESTIMATED}
+    return EstimatedPerformance(
         customers=int(answers.customers.sum()),
         expected_churners=float(expected.sum()),
-        metrics={
-            name: Figure.of(values[name], bounds_of(np.array([one[name] for one in drawn]))) for name in ESTIMATED
-        },
+        metrics=Metrics(**{name: Figure.of(values[name], bounds[name]) for name in ESTIMATED}),
+        method=METHOD,
+        blind_spot=BLIND_SPOT,
     )
 
 

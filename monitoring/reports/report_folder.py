@@ -2,15 +2,15 @@
 
 import contextlib
 import fcntl
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from churn.errors import ReportError, SettingError
 from churn.files import whole_folder
+from monitoring.findings.summary import Summary
 from monitoring.reports.week import Week
 
 DRIFT: Final = "drift.html"
@@ -92,14 +92,20 @@ class ReportFolder:
         except FileNotFoundError:
             return None
 
-    def summaries(self) -> dict[Week, dict[str, Any]]:
-        """What each week's `summary.json` says, by week; a folder without one is not a report."""
+    def summaries(self, tell: Callable[[str], object] = lambda _: None) -> dict[Week, Summary]:
+        """The summary of each week that has a report; `tell` hears of those that are damaged, which are left out."""
         found = {}
         for path in self.path.glob(f"*/{SUMMARY}"):
-            with contextlib.suppress(SettingError, OSError, ValueError):
-                week, content = Week.parse(path.parent.name), json.loads(path.read_text(encoding="utf-8"))
-                if _is_summary(content):
-                    found[week] = content
+            try:
+                week = Week.parse(path.parent.name)
+            except SettingError:
+                continue  # not a week's folder
+            try:
+                found[week] = Summary.read(path.read_bytes(), path)
+            except ReportError as error:
+                tell(f"no report of week {week}: {error}")
+            except OSError as error:
+                tell(f"no report of week {week}: {path}: {error.strerror or error}")
         return dict(sorted(found.items()))
 
     @contextlib.contextmanager
@@ -108,12 +114,3 @@ class ReportFolder:
             yield
         except OSError as error:
             raise ReportError(f"the report cannot be written: {self.path}: {error.strerror or error}") from error
-
-
-def _is_summary(content: Any) -> bool:
-    """Whether this is one, as far as everybody who reads it takes for granted: the models of the week."""
-    models = content.get("models") if isinstance(content, dict) else None
-    return isinstance(models, list) and all(
-        isinstance(model, dict) and isinstance(model.get("model"), str) and isinstance(model.get("predictions"), int)
-        for model in models
-    )

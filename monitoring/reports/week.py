@@ -52,10 +52,6 @@ class Week:
         return Week(self.start - _LENGTH)
 
     @property
-    def next(self) -> "Week":
-        return Week(self.end)
-
-    @property
     def start_ms(self) -> int:
         return epoch_ms(self.start)
 

@@ -1,12 +1,10 @@
 """A week of logged predictions, compared with the training reference, as the files of its report folder."""
 
 import gzip
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +18,9 @@ from monitoring.drift.column_summary import Population, rounding_step
 from monitoring.drift.decision import CHURN_PROBABILITY, OUTPUTS, DriftSettings, decide, rank
 from monitoring.drift.stored_models import Watched, champion_tag, watched
 from monitoring.findings.drift import PREVIOUS_WEEK, Ranking
-from monitoring.labels.back_fill import carried_over, filled_in, known_by_now
-from monitoring.labels.late_labels import Known, LabelSettings
+from monitoring.findings.summary import AtRiskCounts, Summary
+from monitoring.labels.back_fill import carried_over, filled_in, labelled_weeks
+from monitoring.labels.late_labels import LabelledWeek, LabelSettings
 from monitoring.pages import evidently_report, manager_page
 from monitoring.pages.index_page import page as index_page
 from monitoring.performance.estimated import estimate
@@ -30,7 +29,7 @@ from monitoring.prediction_log.log_reader import MEMORY_GB, ModelWeek, WeekLog, 
 from monitoring.reports.report_folder import AT_RISK, COLUMNS, DRIFT, INDEX, MANAGER, SUMMARY, ReportFolder
 from monitoring.reports.week import Week, day
 from monitoring.weekly import at_risk
-from monitoring.weekly.summary import STALE_HOURS, ModelReport, Volume, predictions_of, summary, to_json
+from monitoring.weekly.summary import STALE_HOURS, ModelReport, summary, volume
 
 LEAST_MEMORY_GB: Final = 0.5
 
@@ -68,27 +67,38 @@ class ReportSettings:
             raise SettingError("memory", self.memory_gb, f"{LEAST_MEMORY_GB} or more, in GB")
 
 
-def make(log: Path, reports: ReportFolder, settings: ReportSettings) -> dict[str, Any]:
-    """Write the report of a week and the index over all; returns the content of `summary.json`.
+def make(log: Path, reports: ReportFolder, settings: ReportSettings) -> Summary:
+    """Write the report of a week and the index over all.
 
     Raises:
         ChurnError: there is nothing to report on, or it cannot be read or written.
     """
     say(f"reading {log}")
-    summaries = reports.summaries()
+    summaries = reports.summaries(say)
     with read_week(log, settings.week, settings.memory_gb, settings.most_unread) as week:
-        for line in _told(week):
+        for line in _contents(week):
             say(line)
-        known = known_by_now(week, summaries, settings.labels, settings.sample, settings.seed)
-        files, content = _report(week, settings, _Before.of(reports, week.week, summaries), known.pop(week.week, {}))
+        labelled = labelled_weeks(week, summaries, settings.labels, settings.sample, settings.seed)
+        earlier = _Earlier.of(reports, week.week, summaries)
+        files, content = _report(week, settings, earlier, labelled.pop(week.week, {}))
     reports.replace_week(week.week, files)
-    for older, models in known.items():
-        reports.change(older, SUMMARY, partial(filled_in, known=models), _plain_words)
+    for older, models in labelled.items():
+        _fill_in(reports, older, models)
     replace_file(reports.path / INDEX, index_page(reports.summaries()))
     return content
 
 
-def _told(week: WeekLog) -> Iterator[str]:
+def _fill_in(reports: ReportFolder, week: Week, labelled: Mapping[str, LabelledWeek]) -> None:
+    """Complete the summary of an earlier week, and the page made from it."""
+    file = reports.week(week) / SUMMARY
+
+    def edit(stored: bytes) -> bytes:
+        return filled_in(Summary.read(stored, file), labelled).to_bytes()
+
+    reports.change(week, SUMMARY, edit, lambda changed: _plain_words(Summary.read(changed, file)))
+
+
+def _contents(week: WeekLog) -> Iterator[str]:
     sums = total(week.counts)
     yield f"week {week.week}: {sums.answered:,} predictions in {len(week.counts)} files"
     yield from (f"passed over: {entry}" for entry in week.log.passed_over)
@@ -98,23 +108,23 @@ def _told(week: WeekLog) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class _Before:
-    """What an earlier report of this week left, and that of the week before, where there is one."""
+class _Earlier:
+    """An earlier report of this week, and of the week before its columns and its volume, where there are such."""
 
-    same: dict[str, Any] | None
+    same: Summary | None
     columns: bytes | None
     predictions: int | None
 
     @classmethod
-    def of(cls, reports: ReportFolder, week: Week, summaries: Mapping[Week, dict[str, Any]]) -> "_Before":
-        content = summaries.get(week.previous)
-        predictions = None if content is None else predictions_of(content)
+    def of(cls, reports: ReportFolder, week: Week, summaries: Mapping[Week, Summary]) -> "_Earlier":
+        before = summaries.get(week.previous)
+        predictions = None if before is None else before.all_predictions
         return cls(summaries.get(week), reports.read(week.previous, COLUMNS), predictions)
 
 
 def _report(
-    week: WeekLog, settings: ReportSettings, before: _Before, known: Mapping[str, Known]
-) -> tuple[dict[str, bytes], dict[str, Any]]:
+    week: WeekLog, settings: ReportSettings, earlier: _Earlier, labelled: Mapping[str, LabelledWeek]
+) -> tuple[dict[str, bytes], Summary]:
     """The files of the week's folder, and the summary."""
     found, refused = _models(week.models)
     order = _headline_first([model for model in week.models if model.model in found], week.week, refused, settings)
@@ -122,8 +132,8 @@ def _report(
     reports = []
     for number, answered in enumerate(order):
         name = DRIFT if number == 0 else f"drift-{answered.model.replace(':', '-')}.html"
-        known_of = known.get(answered.model)
-        report, drawn = _model_report(week, answered, found[answered.model], name, settings, known_of)
+        labels = labelled.get(answered.model)
+        report, drawn = _model_report(week, answered, found[answered.model], name, settings, labels)
         files |= drawn
         reports.append(report)
     reports += [
@@ -131,21 +141,20 @@ def _report(
     ]
     customers = _at_risk(week, found, settings.at_risk)
     files[AT_RISK] = at_risk.table(customers)
-    counted = {"flagged": week.flagged(), "listed": len(customers)}
+    counted = AtRiskCounts(flagged=week.flagged(), listed=len(customers))
     headline = found[order[0].model]
     assert reports[0].current is not None
-    ranking = _ranking(week, headline, reports[0].current, before.columns, settings)
+    ranking = _ranking(week, headline, reports[0].current, earlier.columns, settings)
     files[COLUMNS] = column_store.to_bytes(reports[0].current, headline.model.tag)
-    volume = Volume(total(week.counts).answered, week.customers(), before.predictions)
-    content = summary(week.week, reports[0], reports, week.counts, counted, ranking, volume)
-    content = carried_over(content, before.same)
-    files[SUMMARY] = to_json(content)
-    return files | _plain_words(files[SUMMARY]), content
+    in_all = volume(total(week.counts).answered, week.customers(), earlier.predictions)
+    content = summary(week.week, reports[0], reports, week.counts, counted, ranking, in_all)
+    content = carried_over(content, earlier.same)
+    return files | {SUMMARY: content.to_bytes()} | _plain_words(content), content
 
 
-def _plain_words(stored_summary: bytes) -> dict[str, bytes]:
+def _plain_words(content: Summary) -> dict[str, bytes]:
     """The manager's page, which follows from the summary alone."""
-    return {MANAGER: manager_page.page(json.loads(stored_summary))}
+    return {MANAGER: manager_page.page(content)}
 
 
 def _models(models: Sequence[ModelWeek]) -> tuple[dict[str, Watched], dict[str, str]]:
@@ -175,7 +184,12 @@ def _headline_first(
 
 
 def _model_report(
-    week: WeekLog, answered: ModelWeek, model: Watched, name: str, settings: ReportSettings, known: Known | None
+    week: WeekLog,
+    answered: ModelWeek,
+    model: Watched,
+    name: str,
+    settings: ReportSettings,
+    labels: LabelledWeek | None,
 ) -> tuple[ModelReport, dict[str, bytes]]:
     say(f"{answered.model}: comparing with its reference of {model.population.rows:,} customers")
     current = week.population(answered.model, model.population)
@@ -197,7 +211,7 @@ def _model_report(
         stale_hours=settings.stale_hours,
         estimated=estimate(week.answers(answered.model), _calibrated_on(model), settings.seed),
         known_after=answered.last_as_of + settings.labels.definition(model.definition).horizon_ms,
-        known=known,
+        labelled=labels,
     )
     say(f"{answered.model}: {wording.sentence(decision)}; drawing the report")
     snapshots: list[str] = []
@@ -205,19 +219,19 @@ def _model_report(
         evidently_report.sampled(model.reference, settings.sample, settings.seed),
         week.sample(answered.model, settings.sample, settings.seed),
         decision,
-        evidently_report.Page(f"Week {week.week}: {decision.verdict}", _facts(report)),
-        labelled=_labelled(model, known),
+        evidently_report.Head(f"Week {week.week}: {decision.verdict}", _facts(report)),
+        labelled=_labelled(model, labels),
         keep=snapshots.append,
     )
     kept = {evidently_report.snapshot_of(name): gzip.compress(text.encode(), mtime=0) for text in snapshots}
     return report, {name: html} | kept
 
 
-def _labelled(model: Watched, known: Known | None) -> evidently_report.Labelled | None:
+def _labelled(model: Watched, labels: LabelledWeek | None) -> evidently_report.LabelledRows | None:
     """What Evidently draws of the classification; nothing while no label is known."""
-    if known is None or known.realised is None:
+    if labels is None or labels.realised is None:
         return None
-    return evidently_report.Labelled(model.reference, known.drawn)
+    return evidently_report.LabelledRows(model.reference, labels.to_plot)
 
 
 def _calibrated_on(model: Watched) -> NDArray[np.float64]:

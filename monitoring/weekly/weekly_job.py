@@ -1,10 +1,10 @@
-"""The weekly job: make a report and tell whoever is to know, also when there is none. For the command and the flow."""
+"""The weekly job: make a report and notify the channels, also when it fails. For the command and the flow."""
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from churn.errors import ChurnError
 from churn.moments import epoch_ms
@@ -12,12 +12,11 @@ from monitoring.alerts import alert_message, report_metrics
 from monitoring.alerts.channel_settings import Channels
 from monitoring.alerts.channels import deliver, warn_of_settings
 from monitoring.alerts.report_metrics import Families
+from monitoring.findings.summary import Summary
 from monitoring.reports.report_folder import DRIFT, ReportFolder
 from monitoring.reports.week import Week
-from monitoring.weekly.summary import SCHEMA
 
 OK_STATUS: Final = 0
-NO_REPORT_STATUS: Final = 1
 DRIFT_STATUS: Final = 2
 CHANNEL_STATUS: Final = 3
 
@@ -29,19 +28,19 @@ RUNNING: Final = "running"
 class JobResult:
     """A report that was made. `failed` are the channels that did not take what there was to tell."""
 
-    content: Mapping[str, Any]
+    summary: Summary
     failed: tuple[str, ...]
 
     @property
     def status(self) -> int:
         """The exit status. Drift comes first: with a channel down, the status may be all that tells of it."""
-        if self.content["verdict"] == "drift":
+        if self.summary.verdict == "drift":
             return DRIFT_STATUS
         return CHANNEL_STATUS if self.failed else OK_STATUS
 
 
 def run_job(
-    make: Callable[[], Mapping[str, Any]],
+    make: Callable[[], Summary],
     reports: ReportFolder,
     channels: Channels,
     week: Week | None,
@@ -50,7 +49,7 @@ def run_job(
     """Make a report and tell of it.
 
     Args:
-        make: makes it and returns the content of its `summary.json`.
+        make: makes it and returns its summary.
         reports: where it and the earlier ones lie.
         channels: whom to tell.
         week: the one asked for, if any.
@@ -62,15 +61,15 @@ def run_job(
     warn_of_settings(channels)
     about = "the newest week" if week is None else f"week {week}"
     try:
-        content = make()
+        summary = make()
     except ChurnError as error:
         _tell_of_failure(about, str(error), channels, clock)
         raise
     except Exception as error:  # told and raised again; its text may quote a line of the log, its kind does not
         _tell_of_failure(about, f"an unexpected {type(error).__name__}; see the job's output", channels, clock)
         raise
-    failures = _tell_of_report(content, reports, channels, clock)
-    return JobResult(content, tuple(channel for channel, failed in failures.items() if failed))
+    failures = _tell_of_report(summary, reports, channels, clock)
+    return JobResult(summary, tuple(channel for channel, failed in failures.items() if failed))
 
 
 def _tell_of_failure(about: str, sentence: str, channels: Channels, clock: Callable[[], float]) -> None:
@@ -81,11 +80,11 @@ def _tell_of_failure(about: str, sentence: str, channels: Channels, clock: Calla
 
 
 def _tell_of_report(
-    content: Mapping[str, Any], reports: ReportFolder, channels: Channels, clock: Callable[[], float]
+    summary: Summary, reports: ReportFolder, channels: Channels, clock: Callable[[], float]
 ) -> dict[str, bool]:
-    summaries = {week: found for week, found in reports.summaries().items() if found.get("schema") == SCHEMA}
-    due = alert_message.is_due(content, channels.alert_on)
-    message = alert_message.of_report(content, place(content, reports, channels)) if due else None
+    summaries = reports.summaries()
+    due = alert_message.is_due(summary, channels.alert_on)
+    message = alert_message.of_report(summary, place(summary, reports, channels)) if due else None
 
     def measured(failures: Mapping[str, bool]) -> Families:
         return report_metrics.of_reports(summaries, failures, clock())
@@ -93,11 +92,11 @@ def _tell_of_report(
     return deliver(channels, message, measured)
 
 
-def place(content: Mapping[str, Any], reports: ReportFolder, channels: Channels) -> str:
+def place(summary: Summary, reports: ReportFolder, channels: Channels) -> str:
     """Where a reader of a message finds the report: its address when the reports are published, else its path."""
     if channels.reports_url:
-        return f"{channels.reports_url}/{content['week']}/{DRIFT}"
-    return str((reports.week(Week.parse(content["week"])) / DRIFT).resolve())
+        return f"{channels.reports_url}/{summary.week}/{DRIFT}"
+    return str((reports.week(Week.parse(summary.week)) / DRIFT).resolve())
 
 
 def week_named(name: str, now: datetime) -> Week:

@@ -4,11 +4,13 @@ import json
 import re
 from itertools import combinations
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
 from monitoring.alerts import report_metrics
+from monitoring.findings.drift import SEVERITIES, Verdict
 from serving import metrics as service_metrics
 from tests.support.dashboards import DASHBOARDS, EXPRESSIONS, Dashboard
 
@@ -133,8 +135,8 @@ def test_a_verdict_that_is_not_fine_is_red() -> None:
         for panel in by_uid("churn-drift").charts
     }
     colour = [{"mode": "fixed", "fixedColor": "red"}]
-    assert red["Verdict"] == dict.fromkeys(set(report_metrics.VERDICTS) - {"ok"}, colour)
-    assert red["Worst severity"] == dict.fromkeys(set(report_metrics.SEVERITIES) - {"none"}, colour)
+    assert red["Verdict"] == dict.fromkeys(set(get_args(Verdict)) - {"ok"}, colour)
+    assert red["Worst severity"] == dict.fromkeys(set(SEVERITIES) - {"none"}, colour)
 
 
 def test_limits_are_those_of_the_alerts() -> None:

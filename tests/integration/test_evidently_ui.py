@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import json
 import os
 import subprocess
 import sys
@@ -23,7 +24,6 @@ from monitoring.findings.drift import DriftDecision
 from monitoring.pages import evidently_report
 from monitoring.reports.report_folder import SUMMARY, ReportFolder
 from monitoring.reports.week import Week
-from monitoring.weekly.summary import to_json
 from tests.integration.test_report_flow import eventually
 from tests.support.serving import PATIENCE, PROJECT, free_port
 
@@ -52,24 +52,24 @@ def paging(shift: float) -> int:
 
 def snapshot(shift: float) -> bytes:
     kept: list[str] = []
-    page = evidently_report.Page("week", [])
-    evidently_report.render(population(0.0), population(shift), decided(shift), page, SHOWN, keep=kept.append)
+    head = evidently_report.Head("week", [])
+    evidently_report.render(population(0.0), population(shift), decided(shift), head, SHOWN, keep=kept.append)
     (text,) = kept
     return gzip.compress(text.encode())
 
 
 def summary(week: Week, verdict: str) -> bytes:
-    drawn = {"model": "churn:new", "page": "drift.html", "verdict": verdict, "severity": "none"}
-    counts = {"predictions": 900, "customers": 300}
-    gone = {"model": "churn:gone", "predictions": 9, "verdict": None, "refused": "it is not in the store"}
-    return to_json({"week": str(week), "models": [drawn | counts, gone]})
+    drawn = {"model": "churn:new", "predictions": 900, "customers": 300, "page": "drift.html"}
+    drawn |= {"verdict": verdict, "severity": "none"}
+    gone = {"model": "churn:gone", "predictions": 9, "customers": 9, "refused": "it is not in the store"}
+    return json.dumps({"schema": 1, "week": str(week), **drawn, "models": [drawn, gone]}).encode()
 
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> ReportFolder:
     """Two weeks with a page, the later one changed, and one from before pages could be drawn again."""
     folder = ReportFolder(tmp_path_factory.mktemp("ui") / "reports")
-    for week, verdict, shift in ((WEEK, "ok", 0.0), (WEEK.next, "drift", 0.2)):
+    for week, verdict, shift in ((WEEK, "ok", 0.0), (Week(WEEK.end), "drift", 0.2)):
         files = {SUMMARY: summary(week, verdict), evidently_report.snapshot_of("drift.html"): snapshot(shift)}
         folder.replace_week(week, files)
     folder.replace_week(WEEK.previous, {SUMMARY: summary(WEEK.previous, "ok")})

@@ -1,10 +1,11 @@
-"""Contents of `summary.json` for tests of what reads them: a quiet week, and what may be different in one."""
+"""Summaries for tests of what reads them: a quiet week, and what may be different in one."""
 
 from typing import Any
 
 import numpy as np
 
 from monitoring.drift.decision import MONITORED
+from monitoring.findings.summary import Summary
 from monitoring.reports.week import Week
 
 WEEK = Week.parse("2018-W44")
@@ -90,8 +91,13 @@ def realised(**measured: Any) -> dict[str, Any]:
     }
 
 
-def quiet(week: Week = WEEK, **changed: Any) -> dict[str, Any]:
-    """A week without alarm; `features` given by name replace the quiet ones."""
+def quiet(week: Week = WEEK, **changed: Any) -> Summary:
+    """A week without alarm; what is given by the name it has in the file replaces the quiet values."""
+    return Summary.model_validate(content(week, **changed))
+
+
+def content(week: Week = WEEK, **changed: Any) -> dict[str, Any]:
+    """The content of the file of a quiet week; `features` replace those of the same name."""
     features = {feature.name: entry(feature.name) for feature in MONITORED}
     features |= {one["feature"]: one for one in changed.pop("features", [])}
     model = {
@@ -124,7 +130,7 @@ def quiet(week: Week = WEEK, **changed: Any) -> dict[str, Any]:
     } | changed
 
 
-def drifted(week: Week = WEEK, **changed: Any) -> dict[str, Any]:
+def drifted(week: Week = WEEK, **changed: Any) -> Summary:
     """A week in which customers hear twice the adverts."""
     return quiet(
         week,
@@ -138,7 +144,7 @@ def drifted(week: Week = WEEK, **changed: Any) -> dict[str, Any]:
     )
 
 
-def too_few(week: Week = WEEK, **changed: Any) -> dict[str, Any]:
+def too_few(week: Week = WEEK, **changed: Any) -> Summary:
     """A week of 150 customers."""
     untested = [{"feature": feature.name, "severity": "none", "test": None} for feature in MONITORED]
     return quiet(
@@ -154,10 +160,10 @@ def too_few(week: Week = WEEK, **changed: Any) -> dict[str, Any]:
     )
 
 
-def season(number: int, seed: int = 1, missing: tuple[int, ...] = ()) -> dict[Week, dict[str, Any]]:
+def season(number: int, seed: int = 1, missing: tuple[int, ...] = ()) -> dict[Week, Summary]:
     """So many weeks as they may come: some drift, some lack a report (`missing`, counted from the oldest)."""
     draw = np.random.default_rng(seed)
-    found = {}
+    found: dict[Week, Summary] = {}
     for position, week in enumerate(weeks(number)):
         moved = [
             entry(one.name, effect=0.08 * float(draw.random()), importance=0.001 * i) for i, one in enumerate(MONITORED)

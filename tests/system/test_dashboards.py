@@ -2,12 +2,12 @@
 
 import math
 from datetime import UTC, datetime
-from typing import Any
 
 import httpx
 import pytest
 
 from monitoring.alerts import report_metrics
+from monitoring.findings.summary import Summary
 from monitoring.reports.week import Week
 from tests.integration.test_service import customers
 from tests.support.dashboards import DASHBOARDS
@@ -28,16 +28,17 @@ def interval(value: float) -> dict[str, float]:
     return {"value": value, "low": value - 0.05, "high": value + 0.05}
 
 
-def summary() -> dict[str, Any]:
+def summary() -> Summary:
     """Of a week that drifts, with performance both estimated and realised."""
     estimated = {name: interval(0.7) for name in ("auc", "f1", "precision", "recall")}
-    return {
+    model = {"model": "churn:one", "predictions": 900, "customers": 800}
+    week = {
+        **model,
         "schema": 1,
+        "week": "2018-W44",
+        "models": [model],
         "verdict": "drift",
         "severity": "page",
-        "model": "churn:one",
-        "predictions": 900,
-        "customers": 800,
         "flagged_share": {"reference": 0.05, "current": 0.2},
         "mean_probability": {"reference": 0.1, "current": 0.15},
         "features": [
@@ -51,6 +52,7 @@ def summary() -> dict[str, Any]:
         },
         "log": {"unusable": [], "partial": 0, "foreign": 0, "other_contract": 0},
     }
+    return Summary.model_validate(week)
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,14 @@ import pytest
 from churn.model.scoring import Scorer
 from monitoring.drift.decision import MONITORED
 from monitoring.pages import index_page, manager_page
-from monitoring.pages.evidently_report import Labelled
+from monitoring.pages.evidently_report import LabelledRows
 from monitoring.reports.report_folder import DRIFT, INDEX, MANAGER, ReportFolder
 from monitoring.reports.week import Week
 from monitoring.weekly.weekly import ReportSettings, make
 from tests.conftest import ChampionModel
 from tests.monitoring.pages.test_evidently_report import customers, drawn, with_labels
 from tests.support.predictions import THURSDAY, log_predictions, week_of_customers
-from tests.support.summaries import drifted, paging, quiet, season, too_few, weeks
+from tests.support.summaries import content, drifted, of_category, paging, season, too_few, weeks
 from tests.system.browser import Page, browsing
 
 pytestmark = pytest.mark.system
@@ -91,12 +91,13 @@ def test_the_managers_page_fits_the_window_and_says_what_is(
 def test_long_texts_and_many_weeks_stay_within_the_window(page: Page, tmp_path: Path, size: tuple[int, int]) -> None:
     word = "x" * 300
     newest = weeks(60)[-1]
-    odd = paging("os", test="one category", measured=f"share of '{word}'", before=0.1, after=0.5)
-    models = [quiet()["models"][0], {"model": f"churn:{word}", "verdict": None, "refused": word}]
-    content = drifted(newest, features=[odd, paging(word)], sentence=word, model=word, models=models)
-    summaries = season(60, missing=(7, 8)) | {newest: content, newest.previous: too_few(newest.previous)}
+    odd = paging("os", test="one category", **of_category(word), before=0.1, after=0.5)
+    gone = {"model": f"churn:{word}", "predictions": 9, "customers": 9, "verdict": None, "refused": word}
+    models = [content()["models"][0], gone]
+    long = drifted(newest, features=[odd, paging(word)], sentence=word, model=word, models=models)
+    summaries = season(60, missing=(7, 8)) | {newest: long, newest.previous: too_few(newest.previous)}
     (tmp_path / INDEX).write_bytes(index_page.page(summaries))
-    (tmp_path / MANAGER).write_bytes(manager_page.page(content))
+    (tmp_path / MANAGER).write_bytes(manager_page.page(long))
     for name in (INDEX, MANAGER):
         page.open(tmp_path / name, *size)
         page.value("document.querySelectorAll('details').forEach(one => one.open = true)")
@@ -144,11 +145,11 @@ def test_evidentlys_page_is_drawn_with_our_verdict_and_runs_nothing_that_was_log
 
 def test_the_performance_is_drawn_once_it_is_known_who_left(page: Page, tmp_path: Path) -> None:
     path = tmp_path / DRIFT
-    labelled = Labelled(with_labels(1500, 1), with_labels(800, 2))
+    labelled = LabelledRows(with_labels(1500, 1), with_labels(800, 2))
     path.write_text(drawn(customers(1500, 1), customers(800, 2), None, labelled), encoding="utf-8")
     page.open(path, *DESK)
     page.eventually("document.body.innerText.includes('Confusion Matrix')")
-    for said in ("Dataset Drift is NOT detected", "ROC Curve", "Precision-Recall Curve", "of 600 drawn customers"):
+    for said in ("Dataset Drift is NOT detected", "ROC Curve", "Precision-Recall Curve", "of 600 plotted customers"):
         assert said.lower() in page.text().lower(), said
     assert page.errors == []
 

@@ -8,24 +8,31 @@ from hypothesis import strategies as st
 
 from monitoring.alerts.alert_message import MAXIMUM_LINE, is_due, of_failure, of_report
 from monitoring.alerts.channel_settings import AlertOn
+from monitoring.findings.summary import Summary
 
 
-def content(**changed: Any) -> dict[str, Any]:
-    return {
+def summary(**changed: Any) -> Summary:
+    counts = {"predictions": 12_345, "customers": 12_345}
+    week = {
+        "schema": 1,
         "week": "2018-W44",
         "verdict": "drift",
         "severity": "page",
         "sentence": "drift in adverts_7d",
         "reasons": [f"reason {number}" for number in range(9)],
         "model": "churn:new",
-        "customers": 12_345,
-        "models": [{"model": "churn:new"}, {"model": "churn:old", "refused": "churn:old is not in the store"}],
+        **counts,
+        "models": [
+            {"model": "churn:new", **counts},
+            {"model": "churn:old", **counts, "refused": "churn:old is not in the store"},
+        ],
         "log": {"unusable": [{"file": "a"}, {"file": "b"}]},
-    } | changed
+    }
+    return Summary.model_validate(week | changed)
 
 
 def test_a_report_in_words() -> None:
-    assert of_report(content(), "https://reports/2018-W44/drift.html").text.splitlines() == [
+    assert of_report(summary(), "https://reports/2018-W44/drift.html").text.splitlines() == [
         "Churn model, week 2018-W44: drift",
         "drift in adverts_7d",
         "- reason 0",
@@ -34,7 +41,7 @@ def test_a_report_in_words() -> None:
         "- reason 3",
         "- reason 4",
         "Not compared: churn:old is not in the store",
-        "Log files with lines that cannot be used: 2",
+        "Log files with unusable lines: 2",
         "Model: churn:new, 12,345 customers",
         "Report: https://reports/2018-W44/drift.html",
     ]
@@ -49,7 +56,7 @@ def test_a_failure_says_why_and_what_it_means() -> None:
 
 @given(st.text(max_size=2000))
 def test_no_text_breaks_a_line_or_grows_beyond_bounds(text: str) -> None:
-    for message in (of_failure(text, text), of_report(content(sentence=text, reasons=[text]), text)):
+    for message in (of_failure(text, text), of_report(summary(sentence=text, reasons=[text]), text)):
         for line in (message.title, *message.lines):
             assert line.isprintable()
             assert len(line) <= MAXIMUM_LINE
@@ -66,4 +73,4 @@ def test_no_text_breaks_a_line_or_grows_beyond_bounds(text: str) -> None:
 )
 @pytest.mark.parametrize("alert_on", ["page", "warning", "always"])
 def test_what_is_sent_when(verdict: str, severity: str, sent_on: set[str], alert_on: AlertOn) -> None:
-    assert is_due(content(verdict=verdict, severity=severity), alert_on) == (alert_on in sent_on)
+    assert is_due(summary(verdict=verdict, severity=severity), alert_on) == (alert_on in sent_on)

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from churn.errors import ChannelError
 from monitoring.alerts import report_metrics
 from monitoring.alerts.report_metrics import LAST_FAILURE, LAST_SUCCESS, METRICS, Families, of_failure, of_reports, push
+from monitoring.findings.summary import Summary
 from monitoring.reports.week import Week
 from tests.support.listeners import closed_port, http_sink, silent
 
@@ -23,14 +24,16 @@ def interval(value: float) -> dict[str, float | None]:
     return {"value": value, "low": value - 0.1, "high": None}
 
 
-def summary(**changed: Any) -> dict[str, Any]:
-    return {
+def summary(**changed: Any) -> Summary:
+    model = {"model": "churn:new", "predictions": 900, "customers": 800}
+    week = {
+        **model,
         "schema": 1,
+        "week": "2018-W44",
         "verdict": "drift",
         "severity": "page",
-        "model": "churn:new",
-        "predictions": 900,
-        "customers": 800,
+        "sentence": "a sentence",
+        "models": [model],
         "flagged_share": {"reference": 0.05, "current": 0.2},
         "mean_probability": {"reference": 0.1, "current": None},
         "features": [
@@ -40,7 +43,8 @@ def summary(**changed: Any) -> dict[str, Any]:
             {"feature": "songs_7d", "severity": "none", "effect": None, "gate": 0.05},
         ],
         "log": {"unusable": [{"file": "a"}], "partial": 1, "foreign": 2, "other_contract": 4, "erased": 8},
-    } | changed
+    }
+    return Summary.model_validate(week | changed)
 
 
 def read(text: str) -> Samples:
@@ -88,16 +92,18 @@ def test_a_week_in_figures() -> None:
         key("churn_report_flagged_share", population="current"): 0.2,
         key("churn_report_mean_probability", population="reference"): 0.1,
         key("churn_report_unusable_files"): 1,
-        key("churn_report_unusable_lines"): 7,
+        key("churn_report_unusable_lines"): 3,
     }
 
 
 def test_performance_is_the_newest_that_is_known_with_the_week_it_is_about() -> None:
-    estimated = {"estimated": {"metrics": {"auc": interval(0.8)}}, "realised": None, "pending": {}}
+    estimated = {"estimated": {"metrics": {"auc": interval(0.8)}}, "realised": None, "pending": None}
     realised = {"estimated": None, "realised": {"metrics": {"brier": interval(0.2)}}}
     weeks = {
         WEEK: summary(performance=realised),
-        WEEK.next: summary(performance=estimated, stale={"share": 0.25}),
+        Week(WEEK.end): summary(
+            performance=estimated, stale={"older_than_hours": 48, "predictions": 225, "share": 0.25}
+        ),
         WEEK.previous: summary(performance=realised | {"estimated": {"metrics": {"auc": interval(0.1)}}}),
     }
     found = written(of_reports(weeks, {}, 0))
@@ -109,7 +115,7 @@ def test_performance_is_the_newest_that_is_known_with_the_week_it_is_about() -> 
         key("churn_report_performance", kind="realised", metric="brier", bound="low"): pytest.approx(0.1),
     }
     ends = "churn_report_performance_week_end_timestamp_seconds"
-    assert found[key(ends, kind="estimated")] == WEEK.next.end.timestamp()
+    assert found[key(ends, kind="estimated")] == Week(WEEK.end).end.timestamp()
     assert found[key(ends, kind="realised")] == WEEK.end.timestamp()
     assert found[key("churn_report_stale_share")] == 0.25
 

@@ -20,8 +20,10 @@ from churn.errors import EventLogError, SettingError, TreatmentsError
 from churn.model.scoring import Scorer
 from churn.moments import iso
 from monitoring import report as command
+from monitoring.findings.performance import PendingLabels, Performance
+from monitoring.findings.summary import Summary
 from monitoring.labels import back_fill, late_labels
-from monitoring.labels.late_labels import Known, LabelSettings, Pending, opened
+from monitoring.labels.late_labels import LabelledWeek, LabelSettings, opened
 from monitoring.pages import evidently_report
 from monitoring.reports.report_folder import AT_RISK, COLUMNS, DRIFT, INDEX, MANAGER, SUMMARY, ReportFolder
 from monitoring.reports.week import Week
@@ -29,6 +31,7 @@ from monitoring.weekly.weekly import ReportSettings, make
 from tests.conftest import ChampionModel
 from tests.support.predictions import THURSDAY, log_predictions, week_of_customers
 from tests.support.raw_logs import LOGGED_OUT, json_lines, raw
+from tests.support.summaries import quiet
 
 WEEK = Week.parse("2018-W44")
 MODEL = "churn:test"
@@ -137,7 +140,7 @@ def summary_of(reports: ReportFolder, week: Week = WEEK) -> dict[str, Any]:
 
 def report(folder: Path, reports: ReportFolder, events: str | None, week: Week | None = WEEK, **labels: Any) -> Any:
     settings = ReportSettings(week=week, labels=LabelSettings(events=events, **labels))
-    return make(folder, reports, settings)["performance"]
+    return json.loads(make(folder, reports, settings).to_bytes())["performance"]
 
 
 def test_realised_figures_are_those_of_scikit_learn_on_the_labels_of_training(
@@ -258,31 +261,27 @@ def test_a_log_that_ends_earlier_takes_nothing_back(
 
 
 def test_a_summary_of_before_performance_was_known_of_is_filled_in_too() -> None:
-    known = {"m:1": Known(None, Pending(3, THURSDAY))}
-    stored = {"model": "m:1", "verdict": "ok", "models": [{"model": "m:1"}, {"model": "m:2", "performance": None}]}
-    found = json.loads(back_fill.filled_in(json.dumps(stored).encode(), known))
-    performance = {
-        "estimated": None,
-        "realised": None,
-        "pending": {"customers": 3, "known_after": "2018-11-01T12:00:00Z"},
-    }
-    assert found == {
-        "model": "m:1",
-        "verdict": "ok",
-        "performance": performance,
-        "models": [{"model": "m:1", "performance": performance}, {"model": "m:2", "performance": None}],
-    }
+    pending = PendingLabels(customers=3, known_after="2018-11-01T12:00:00Z")
+    one, other = ({"model": model, "predictions": 3, "customers": 3} for model in ("m:1", "m:2"))
+    before = one | {"schema": 1, "week": "2018-W44", "verdict": "ok", "new": {"field": 1}, "models": [one, other]}
+    stored = Summary.read(json.dumps(before).encode(), "summary.json")
+    found = back_fill.filled_in(stored, {"m:1": LabelledWeek(None, pending)})
+    known = Performance(estimated=None, realised=None, pending=pending)
+    assert [found.performance, *(model.performance for model in found.models)] == [known, known, Performance()]
+    performance = {"estimated": None, "realised": None, "pending": pending.model_dump()}
+    expected = before | {"performance": performance, "models": [one | {"performance": performance}, other]}
+    assert json.loads(found.to_bytes()) == expected
 
 
 def test_a_damaged_summary_of_another_week_hides_no_report(
     asked: Callable[..., Path], reports: ReportFolder, event_log: Callable[..., str], champion: ChampionModel
 ) -> None:
-    damaged = {"volume": 3, "models": [{"model": champion.model.tag, "predictions": 7, "performance": {"realised": 5}}]}
+    damaged = {"schema": 1, "models": [{"model": champion.model.tag, "predictions": 7, "performance": {"realised": 5}}]}
     for week in (WEEK, WEEK.previous):
         reports.replace_week(week, {SUMMARY: json.dumps(damaged).encode(), DRIFT: b""})
     found = report(asked(), reports, event_log(THURSDAY + 31 * DAY_MS))
     assert found["realised"]["rows"] > 100
-    assert summary_of(reports)["volume"]["previous_predictions"] == 7
+    assert summary_of(reports)["volume"]["previous_predictions"] is None
     assert summary_of(reports, WEEK.previous) == damaged
 
 
@@ -503,9 +502,9 @@ def test_monitoring_answers_about_labels_without_a_prediction_in_sight(
     with opened(settings, tmp_path) as found:
         assert found.log_end == THURSDAY + 31 * DAY_MS
         assert found.has_begun(WEEK, Definition())
-        assert not found.has_begun(WEEK.next, Definition())
+        assert not found.has_begun(Week(WEEK.end), Definition())
         assert found.inputs(Definition()) != found.inputs(Definition("cancellation"))
-    assert back_fill.carried_over({"model": "m", "models": []}, None) == {"model": "m", "models": []}
+    assert back_fill.carried_over(quiet(), None) == quiet()
 
 
 def test_the_command_takes_the_settings_and_says_what_was_found(

@@ -12,10 +12,10 @@ from churn.contract import BY_NAME
 from monitoring.drift.column_summary import summarise_frame
 from monitoring.drift.decision import CHURN_PROBABILITY, WILL_CHURN, decide
 from monitoring.findings.drift import DriftDecision
-from monitoring.pages.evidently_report import FEWEST_LABELLED, Labelled, Page, escaped, judged, render, sampled
+from monitoring.pages.evidently_report import FEWEST_LABELLED, Head, LabelledRows, escaped, judged, render, sampled
 
 FEATURES = (BY_NAME["os"], BY_NAME["songs_7d"], BY_NAME["session_minutes_7d"], CHURN_PROBABILITY, WILL_CHURN)
-PAGE = Page("Week <2018-W44>", [("Model", "churn:a & b")])
+PAGE = Head("Week <2018-W44>", [("Model", "churn:a & b")])
 ATTACK = "</script><script>document.title='run'</script>"
 
 
@@ -41,7 +41,7 @@ def drawn(
     reference: pd.DataFrame,
     current: pd.DataFrame,
     decision: DriftDecision | None = None,
-    labelled: Labelled | None = None,
+    labelled: LabelledRows | None = None,
 ) -> str:
     return render(reference, current, decision or decided(reference, current), PAGE, FEATURES, labelled).decode()
 
@@ -96,7 +96,7 @@ def test_a_logged_text_is_shown_and_never_run() -> None:
     page = drawn(customers(1500, 1), current)
     assert "document.title='run'" not in page
     assert json.dumps("‹/script›‹script›document.title=’run’‹/script›") in page
-    assert "&lt;script&gt;document.title=&#x27;run&#x27;&lt;/script&gt;" in page  # in the reasons
+    assert "&lt;script&gt;document.title=&#39;run&#39;&lt;/script&gt;" in page  # in the reasons
     assert "Week &lt;2018-W44&gt;" in page
     assert "churn:a &amp; b" in page
 
@@ -163,10 +163,10 @@ def test_without_labels_no_performance_is_drawn_and_the_page_says_so() -> None:
 
 def test_with_labels_the_performance_is_drawn_beside_that_of_the_training_data() -> None:
     current = with_labels(800, 2)
-    page = drawn(customers(1500, 1), customers(800, 2), None, Labelled(with_labels(1500, 1), current))
+    page = drawn(customers(1500, 1), customers(800, 2), None, LabelledRows(with_labels(1500, 1), current))
     known = current[current["churned"].notna()]
     assert len(known) == 600
-    assert f"Of 600 drawn customers it is known whether they left: {int(known['churned'].sum())} did." in page
+    assert f"We know of 600 plotted customers whether they left: {int(known['churned'].sum())} did." in page
     for plot in ("Classification Model Performance", "Confusion Matrix", "ROC Curve", "Precision-Recall Curve"):
         assert plot in page
     assert drifted_columns(page) == 0
@@ -175,9 +175,9 @@ def test_with_labels_the_performance_is_drawn_beside_that_of_the_training_data()
 @pytest.mark.parametrize("labels", [[], [0.0] * 500, [1.0] * (FEWEST_LABELLED - 1) + [0.0] * 300])
 def test_too_few_labels_of_one_outcome_are_told_and_not_drawn(labels: list[float | None]) -> None:
     current = customers(800, 2).assign(churned=pd.Series(labels, index=range(len(labels)), dtype=float))
-    page = drawn(customers(1500, 1), customers(800, 2), None, Labelled(with_labels(1500, 1), current))
+    page = drawn(customers(1500, 1), customers(800, 2), None, LabelledRows(with_labels(1500, 1), current))
     assert f"fewer than {FEWEST_LABELLED} of one outcome: no curves are drawn" in page
-    assert f"Of {len(labels)} drawn customers" in page
+    assert f"We know of {len(labels)} plotted customers" in page
     assert "ROC Curve" not in page
 
 

@@ -6,28 +6,43 @@ from typing import Any
 import pytest
 
 from monitoring.drift.decision import MONITORED
+from monitoring.findings.summary import Summary
 from monitoring.pages import index_page
 from monitoring.pages.feature_courses import CHART_WEEKS, described
 from monitoring.pages.index_page import MAXIMUM_WEEKS
-from monitoring.pages.web_page import verdict_tone
+from monitoring.pages.web_page import verdict_badge
 from monitoring.reports.week import Week
-from tests.support.summaries import WEEK, drifted, entry, paging, performance, quiet, realised, season, too_few, weeks
+from tests.support.summaries import (
+    WEEK,
+    content,
+    drifted,
+    entry,
+    paging,
+    performance,
+    quiet,
+    realised,
+    season,
+    too_few,
+    weeks,
+)
 
+COUNTS = {"predictions": 9, "customers": 9}
 ATTACK = "</script><script>document.title='run'</script>"
 
 
-def page(summaries: dict[Week, dict[str, Any]]) -> str:
+def page(summaries: dict[Week, Summary]) -> str:
     return index_page.page(summaries).decode()
 
 
 def lines(found: str) -> dict[str, str]:
     """The line of each week."""
-    rows = re.findall(r'<tr role="row"[^>]*><td role="cell"><strong>(\d{4}-W\d\d)</strong>(.*?)</tr>', found)
+    row = r'<tr role="row"[^>]*>\s*<td role="cell"><strong>(\d{4}-W\d\d)</strong>(.*?)</tr>'
+    rows = re.findall(row, found, re.DOTALL)
     return dict(rows)
 
 
 def features(found: str) -> list[str]:
-    return re.findall(r'<li><div class="name">.*?<code[^>]*>([^<]*)</code>', found)
+    return re.findall(r'<li><div class="name">.*?<code[^>]*>([^<]*)</code>', found, re.DOTALL)
 
 
 def test_without_a_report_the_page_says_so() -> None:
@@ -44,7 +59,7 @@ def test_the_weeks_stand_newest_first_and_those_without_a_report_are_missing() -
 
 def test_the_open_end_is_said() -> None:
     found = page(season(3))
-    assert "There are reports up to 2018-W44, 29 October to 4 November 2018" in found
+    assert "The reports end with 2018-W44, 29 October to 4 November 2018" in found
     assert "no report yet</span> after 2018-W44" in found
 
 
@@ -60,55 +75,52 @@ def test_what_is_not_known_yet_has_the_date_when_it_is() -> None:
     line = lines(page({WEEK: quiet()}))[str(WEEK)]
     estimated, realised_cell = line.split('data-name="Realised"')
     assert "0.73 (0.69 to 0.77)" in estimated.split('data-name="Estimated"')[1]
-    assert "not yet known</div><div>known after 4 December 2018" in realised_cell
+    assert 'not yet known</div><div class="soft small">known after 4 December 2018' in realised_cell
 
 
 def test_what_is_known_stands_beside_the_estimate() -> None:
-    content = quiet(performance=performance(realised=realised(), pending=None))
-    cell = lines(page({WEEK: content}))[str(WEEK)].split('data-name="Realised"')[1]
+    known = quiet(performance=performance(realised=realised(), pending=None))
+    cell = lines(page({WEEK: known}))[str(WEEK)].split('data-name="Realised"')[1]
     assert "0.70 (0.66 to 0.74)" in cell
     assert "0.42 (0.38 to 0.46)" in cell
     assert "not yet known" not in cell
 
 
 def test_labels_that_are_known_in_part_say_how_many_are_not() -> None:
-    content = quiet(performance=performance(realised=realised()))
-    cell = lines(page({WEEK: content}))[str(WEEK)].split('data-name="Realised"')[1]
+    known = quiet(performance=performance(realised=realised()))
+    cell = lines(page({WEEK: known}))[str(WEEK)].split('data-name="Realised"')[1]
     assert "0.70 (0.66 to 0.74)" in cell
     assert "1,200 more known after 4 December 2018" in cell
 
 
 def test_a_week_without_any_performance_does_not_pretend() -> None:
-    content = quiet()
-    del content["performance"]
-    line = lines(page({WEEK: content}))[str(WEEK)]
+    line = lines(page({WEEK: quiet(performance={})}))[str(WEEK)]
     assert "no estimate" in line
     assert "not known" in line
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("summary", "words"),
     [
         (quiet(), "ok"),
         (quiet(severity="warning"), "ok, with a warning"),
         (drifted(), "drift"),
         (too_few(), "too few"),
         (quiet(verdict=None), "no verdict"),
-        (quiet(verdict="splendid"), "no verdict"),
     ],
 )
-def test_a_verdict_is_a_word_and_a_sign_not_a_colour_only(content: dict[str, Any], words: str) -> None:
-    tone, said = verdict_tone(str(content["verdict"]), str(content["severity"]))
-    assert said == words
-    found = re.search(rf'class="badge {tone}"><span aria-hidden="true">(.)</span> {words}<', page({WEEK: content}))
-    assert found is not None
+def test_a_verdict_is_a_word_and_a_sign_not_a_colour_only(summary: Summary, words: str) -> None:
+    badge = verdict_badge(summary.verdict, summary.severity)
+    assert badge.words == words
+    shown = f'class="badge {badge.tone}"><span aria-hidden="true">{badge.sign}</span> {words}<'
+    assert page({WEEK: summary}).count(shown) >= 2
 
 
 def test_every_model_of_a_week_is_reported() -> None:
     others = [
-        quiet()["models"][0],
-        {"model": "churn:old", "verdict": "drift", "severity": "page", "page": "drift-churn-old.html"},
-        {"model": "churn:gone", "verdict": None, "refused": "churn:gone is not in the model store"},
+        content()["models"][0],
+        COUNTS | {"model": "churn:old", "verdict": "drift", "severity": "page", "page": "drift-churn-old.html"},
+        COUNTS | {"model": "churn:gone", "verdict": None, "refused": "churn:gone is not in the model store"},
     ]
     line = lines(page({WEEK: quiet(models=others)}))[str(WEEK)]
     assert 'churn:old <a href="2018-W44/drift-churn-old.html">' in line
@@ -151,14 +163,14 @@ def test_a_missing_week_is_a_gap_in_every_chart_and_so_is_one_with_too_few() -> 
 def test_a_feature_that_was_not_tested_is_not_called_fine() -> None:
     untested = {"feature": "os", "severity": "none", "test": None, "sentence": "os: not tested"}
     found = page({WEEK: quiet(features=[untested])})
-    assert re.search(r"<code[^>]*>os</code>.*?<div class=\"state\">not tested<", found)
+    assert re.search(r"<code[^>]*>os</code>.*?<div class=\"state\">not tested<", found, re.DOTALL)
 
 
 def test_the_page_stays_small_and_says_what_it_leaves_out() -> None:
     found = page(season(200))
     assert len(found) < 1_000_000
     assert len(lines(found)) == 200
-    assert f"At most the {CHART_WEEKS} newest weeks are drawn" in found
+    assert f"The charts cover at most the {CHART_WEEKS} newest weeks" in found
     assert f"{200 - CHART_WEEKS} older weeks</summary>" in found
     charts = re.findall(r"<title>([^<]*)</title>", found)[2:]
     assert {chart.count("2018-W") + chart.count("2017-W") for chart in charts} == {CHART_WEEKS}
@@ -172,10 +184,11 @@ def test_a_gap_is_not_filled_for_ever() -> None:
 
 
 def test_what_was_logged_is_text() -> None:
-    models = [quiet()["models"][0], {"model": ATTACK, "verdict": None, "refused": ATTACK}]
-    changed: dict[str, Any] = {"sentence": ATTACK, "verdict": ATTACK, "page": ATTACK + '"', "models": models}
-    odd = entry(ATTACK, measured=ATTACK, sentence=ATTACK, severity=ATTACK)
-    found = page({WEEK: quiet(WEEK, **changed, features=[odd], performance={"pending": {"known_after": ATTACK}})})
+    refused = COUNTS | {"model": ATTACK, "verdict": None, "refused": ATTACK}
+    other = COUNTS | {"model": ATTACK, "verdict": "ok", "page": ATTACK + '"'}
+    changed: dict[str, Any] = {"sentence": ATTACK, "page": ATTACK + '"', "models": [refused, refused, other]}
+    odd = entry(ATTACK, measured=ATTACK, sentence=ATTACK, severity="page")
+    found = page({WEEK: quiet(WEEK, **changed, features=[odd])})
     assert "<script" not in found
     assert "&lt;script&gt;" in found
     assert not re.search(r'href="[^"]*[<>]', found)

@@ -7,7 +7,13 @@ from xml.etree import ElementTree as ET
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.pages.sparkline import HEIGHT, STEP, Point, sparkline, stated_multiple
+from monitoring.pages.sparkline import HEIGHT, STEP, Point, chart, stated_multiple
+from monitoring.pages.web_page import _environment
+
+
+def sparkline(points: list[Point], name: str) -> str:
+    """The chart as it stands on the page."""
+    return str(_environment().get_template("macros.html.jinja").module.sparkline(chart(points, name)))  # type: ignore[attr-defined]  # made by the template
 
 
 def line(svg: str) -> str:

@@ -6,7 +6,8 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
-from monitoring.performance.estimated import ESTIMATED, Answers, Estimate, estimate
+from monitoring.findings.performance import EstimatedPerformance
+from monitoring.performance.estimated import ESTIMATED, Answers, estimate
 
 THRESHOLD = 0.25
 REPETITIONS = 200
@@ -28,8 +29,8 @@ def realised(probability: np.ndarray, churned: np.ndarray) -> dict[str, float]:
     }
 
 
-def covered(estimated: Estimate, truth: dict[str, float]) -> dict[str, bool]:
-    return {name: figure.low <= truth[name] <= figure.high for name, figure in estimated.metrics.items()}
+def covered(estimated: EstimatedPerformance, truth: dict[str, float]) -> dict[str, bool]:
+    return {name: figure.low <= truth[name] <= figure.high for name, figure in estimated.metrics.named()}
 
 
 def share_covered(cases: list[dict[str, bool]]) -> dict[str, float]:
@@ -53,7 +54,7 @@ def test_the_values_are_those_of_fractional_outcomes() -> None:
         "recall": recall_score(outcomes, flagged, sample_weight=weight),
     }
     assert expected["precision"] == pytest.approx((0.3 + 0.3 + 0.6 + 0.9) / 4)
-    assert {name: figure.value for name, figure in found.metrics.items()} == pytest.approx(expected)
+    assert {name: figure.value for name, figure in found.metrics.named()} == pytest.approx(expected)
 
 
 def test_where_the_calibration_is_right_the_interval_covers_what_comes_about_95_percent_of_the_time() -> None:
@@ -100,7 +101,7 @@ def test_where_the_world_changed_its_ways_the_estimate_does_not_see_it(shift: fl
         churned = generator.random(2_000) < expit(logit(probability) + shift)
         cases.append(covered(estimate(grouped(probability), seed=seed, draws=DRAWS), realised(probability, churned)))
     assert share_covered(cases)["precision"] < 0.1
-    assert "cannot see" in estimate(grouped(np.array([0.1, 0.3])), draws=5).to_dict()["blind_spot"]
+    assert "cannot see" in estimate(grouped(np.array([0.1, 0.3])), draws=5).blind_spot
 
 
 def test_it_sees_that_the_customers_changed() -> None:
@@ -108,27 +109,26 @@ def test_it_sees_that_the_customers_changed() -> None:
     generator = np.random.default_rng(4)
     before, after = expit(generator.normal(-2, 1.5, 20_000)), expit(generator.normal(-2, 0.5, 20_000))
     truth = realised(after, generator.random(20_000) < after)
-    first, second = (estimate(grouped(side), draws=DRAWS).metrics["auc"].value for side in (before, after))
+    first, second = (estimate(grouped(side), draws=DRAWS).metrics.auc for side in (before, after))
     assert first is not None
     assert second is not None
-    assert first - second > 0.1
-    assert second == pytest.approx(truth["auc"], abs=0.02)
+    assert first.value - second.value > 0.1
+    assert second.value == pytest.approx(truth["auc"], abs=0.02)
 
 
 def test_more_customers_narrow_the_interval() -> None:
     probability = np.random.default_rng(5).beta(1.5, 8, 500)
 
     def width(times: int) -> float:
-        figure = estimate(grouped(np.tile(probability, times)), draws=DRAWS).metrics["auc"]
-        assert figure.low is not None
-        assert figure.high is not None
+        figure = estimate(grouped(np.tile(probability, times)), draws=DRAWS).metrics.auc
+        assert figure is not None
         return figure.high - figure.low
 
     assert width(100) == pytest.approx(width(1) / 10, rel=0.3)
 
 
 def test_what_is_not_defined_is_null() -> None:
-    nobody = estimate(grouped(np.full(300, 0.01), threshold=0.5), draws=20).to_dict()["metrics"]
+    nobody = estimate(grouped(np.full(300, 0.01), threshold=0.5), draws=20).metrics.model_dump(exclude_unset=True)
     assert nobody["precision"] == {"value": None, "low": None, "high": None}
     assert nobody["recall"]["value"] == 0
     assert nobody["auc"]["value"] == 0.5
@@ -136,11 +136,12 @@ def test_what_is_not_defined_is_null() -> None:
 
 def test_the_same_answers_give_the_same_estimate() -> None:
     probability = np.random.default_rng(6).beta(1.5, 8, 500)
-    one, same, other = (estimate(grouped(probability), probability, seed, 50).to_dict() for seed in (1, 1, 2))
+    one, same, other = (estimate(grouped(probability), probability, seed, 50) for seed in (1, 1, 2))
     assert one == same
     assert one != other
 
 
 def test_a_reference_without_any_spread_does_not_break_it() -> None:
-    found = estimate(grouped(np.full(300, 0.3)), np.full(100, 0.3), draws=50)
-    assert found.metrics["precision"].value == pytest.approx(0.3)
+    precision = estimate(grouped(np.full(300, 0.3)), np.full(100, 0.3), draws=50).metrics.precision
+    assert precision is not None
+    assert precision.value == pytest.approx(0.3)

@@ -313,7 +313,10 @@ def test_no_log_is_said_to_be_none(folder: Path) -> None:
 
 def test_a_week_without_predictions_is_an_error(folder: Path) -> None:
     write(folder, lines(line(), line(api="explain", as_of="2018-11-06T00:00:00Z", row=1)))
-    with pytest.raises(PredictionLogError, match=r"no predictions for week 2018-W45"), read_week(folder, WEEK.next):
+    with (
+        pytest.raises(PredictionLogError, match=r"no predictions for week 2018-W45"),
+        read_week(folder, Week(WEEK.end)),
+    ):
         pass
 
 

@@ -1,6 +1,5 @@
 """A week's folder is replaced as a whole, whoever looks and however many write."""
 
-import json
 import signal
 import stat
 import subprocess
@@ -13,6 +12,7 @@ import pytest
 from churn.errors import ReportError
 from monitoring.reports.report_folder import AT_RISK, DRIFT, SUMMARY, ReportFolder
 from monitoring.reports.week import Week
+from tests.support.summaries import quiet
 
 WEEK = Week.parse("2018-W44")
 PROJECT = Path(__file__).parent.parent.parent.parent
@@ -72,24 +72,21 @@ def test_two_at_once_leave_one_whole_report(reports: ReportFolder) -> None:
     assert [path.name for path in reports.path.iterdir()] == ["2018-W44"]
 
 
-def test_what_is_no_report_is_not_taken_for_one(reports: ReportFolder) -> None:
-    good = {"models": [{"model": "churn:a", "predictions": 7}]}
-    reports.replace_week(WEEK, {SUMMARY: json.dumps(good).encode()})
-    damaged = [
-        "not JSON",
-        "[]",
-        "{}",
-        '{"models": {}}',
-        '{"models": [1]}',
-        '{"models": [{"model": "churn:a"}]}',
-        "\ud800",
-    ]
+def test_what_is_no_report_is_not_taken_for_one_and_told(reports: ReportFolder) -> None:
+    reports.replace_week(WEEK, {SUMMARY: quiet().to_bytes()})
+    damaged = [b"no JSON", b"[]", b"{}", quiet().to_bytes().replace(b'"customers": 1200', b'"customers": "many"')]
     names = ["notes", *(f"2018-W{number}" for number in range(45, 45 + len(damaged)))]
-    for name, content in zip(names, [json.dumps(good), *damaged], strict=True):
+    for name, content in zip(names, [quiet().to_bytes(), *damaged], strict=True):
         (reports.path / name).mkdir()
-        (reports.path / name / SUMMARY).write_text(content, encoding="utf-8", errors="surrogatepass")
+        (reports.path / name / SUMMARY).write_bytes(content)
     (reports.path / "2018-W43").mkdir()
-    assert reports.summaries() == {WEEK: good}
+    (reports.path / "2018-W42" / SUMMARY).mkdir(parents=True)
+    told: list[str] = []
+    assert reports.summaries(told.append) == {WEEK: quiet()}
+    assert sorted(line[:26] for line in told) == [
+        f"no report of week 2018-W{number}" for number in (42, 45, 46, 47, 48)
+    ]
+    assert any(f"{reports.path}/2018-W48/summary.json: customers: found 'many'" in line for line in told)
 
 
 def test_one_file_is_changed_and_the_others_stay(reports: ReportFolder) -> None:
@@ -114,7 +111,7 @@ def test_what_fails_to_change_stays(reports: ReportFolder) -> None:
     with pytest.raises(ReportError, match=r"has no none\.json"):
         reports.change(WEEK, "none.json", lambda content: content)
     with pytest.raises(ReportError, match="No such file"):
-        reports.change(WEEK.next, SUMMARY, lambda content: content)
+        reports.change(Week(WEEK.end), SUMMARY, lambda content: content)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == version(1)
 
 
@@ -149,12 +146,13 @@ ReportFolder(Path(sys.argv[1])).replace_week(Week.parse("2018-W44"), Killing())
 
 
 def test_a_killed_run_leaves_the_last_good_report_and_the_next_one_sweeps(reports: ReportFolder) -> None:
-    reports.replace_week(WEEK, version(1))
+    good = version(1) | {SUMMARY: quiet().to_bytes()}
+    reports.replace_week(WEEK, good)
     for _ in range(2):
         killed = subprocess.run([sys.executable, "-c", KILLED, str(reports.path)], cwd=PROJECT, check=False)
         assert killed.returncode == -signal.SIGKILL
-        assert {path.name: path.read_bytes() for path in reports.week(WEEK).iterdir()} == version(1)
+        assert {path.name: path.read_bytes() for path in reports.week(WEEK).iterdir()} == good
         assert list(reports.summaries()) == [WEEK]
         assert len(list(reports.path.iterdir())) == 2
-    reports.replace_week(WEEK.next, version(2))
+    reports.replace_week(Week(WEEK.end), version(2))
     assert sorted(path.name for path in reports.path.iterdir()) == ["2018-W44", "2018-W45"]

@@ -78,7 +78,7 @@ def test_an_empty_week_is_refused_and_stays_missing(
     before = pages(reports)
     with pytest.raises(PredictionLogError, match="no predictions for week 2018-W45"):
         command(monkeypatch, folder, reports, "--week", "2018-W45")
-    assert not reports.week(WEEK.next).exists()
+    assert not reports.week(Week(WEEK.end)).exists()
     assert pages(reports) == before
     assert "no report yet</span> after 2018-W44" in before[INDEX]
 
@@ -101,13 +101,13 @@ def test_fewer_than_200_customers_are_too_few_on_every_page(
     assert json.loads(found[SUMMARY])["verdict"] == "too few"
     assert "too few</span> too few: 199 current rows, a verdict needs 200" in found[INDEX]
     assert "no verdict possible" in found[MANAGER]
-    assert "there are 199 customers this week, to be compared with 200; that is too few." in found[MANAGER]
+    assert "199 customers this week, compared with 200 in the training data, are too few." in found[MANAGER]
     assert "<strong>too few</strong>" in found[DRIFT]
     assert not any('class="badge ok"' in page for page in found.values())
 
 
 def test_200_customers_are_enough(logged: Log, reports: ReportFolder) -> None:
-    assert make(logged(week_of_customers(200)), reports, ReportSettings())["verdict"] == "ok"
+    assert make(logged(week_of_customers(200)), reports, ReportSettings()).verdict == "ok"
 
 
 def test_truncated_and_foreign_lines_are_counted_on_every_page(logged: Log, reports: ReportFolder) -> None:
@@ -117,12 +117,12 @@ def test_truncated_and_foreign_lines_are_counted_on_every_page(logged: Log, repo
     other = json.loads(lines[0]) | {"contract": "1-00000000"}
     path.write_bytes(b"".join(lines) + b"\xff\xfe\n[]\n" + json.dumps(other).encode() + b"\n" + lines[0][:100])
     content = make(folder, reports, ReportSettings())
-    assert content["predictions"] == 301
-    assert [content["log"][kind] for kind in ("partial", "foreign", "other_contract")] == [1, 2, 1]
-    assert [one["file"] for one in content["log"]["unusable"]] == [path.name]
+    assert content.predictions == 301
+    assert (content.log.partial, content.log.foreign, content.log.other_contract) == (1, 2, 1)
+    assert [one.file for one in content.log.unusable] == [path.name]
     found = pages(reports)
     assert "Lines of the log left out: 1 truncated, 2 foreign, in 1 file" in found[INDEX]
-    assert "Left out, as not usable: 3 lines of the log, in 1 file." in found[MANAGER]
+    assert "3 lines of the log, in 1 file, could not be used." in found[MANAGER]
 
 
 def test_each_model_of_a_week_is_reported(
@@ -132,16 +132,17 @@ def test_each_model_of_a_week_is_reported(
     changed["adverts_7d"] += 3
     logged(week_of_customers(300))
     content = make(logged(changed, second, scored=datetime(2018, 11, 3, tzinfo=UTC)), reports, ReportSettings())
-    assert [(one["model"], one["verdict"], one["customers"]) for one in content["models"]] == [
+    assert [(one.model, one.verdict, one.customers) for one in content.models] == [
         (champion.model.tag, "ok", 300),
         (second, "drift", 400),
     ]
-    further = content["models"][1]["page"]
+    further = str(content.models[1].page)
     assert second in (reports.week(WEEK) / further).read_text()
     found = pages(reports)
     assert f'{second} <a href="2018-W44/{further}">Drift report</a>' in found[INDEX]
     assert f"1 more answered this week ({second})" in found[MANAGER]
-    assert content["at_risk"]["flagged"] > 0
+    assert content.at_risk is not None
+    assert content.at_risk.flagged > 0
 
 
 def test_a_reference_of_another_contract_is_refused_saying_so(
@@ -151,10 +152,10 @@ def test_a_reference_of_another_contract_is_refused_saying_so(
     logged(week_of_customers(300))
     folder = logged(week_of_customers(300), second, scored=datetime(2018, 11, 3, tzinfo=UTC))
     content = make(folder, reports, ReportSettings())
-    assert content["model"] == champion.model.tag
-    refused = content["models"][1]
-    assert (refused["model"], refused["verdict"]) == (second, None)
-    assert f"{second}: made for contract 0-old, this code has 1-" in refused["refused"]
+    assert content.model == champion.model.tag
+    refused = content.models[1]
+    assert (refused.model, refused.verdict) == (second, None)
+    assert f"{second}: made for contract 0-old, this code has 1-" in str(refused.refused)
     assert f"not compared</span> {second}: {second}: made for contract 0-old" in pages(reports)[INDEX]
 
 
@@ -178,21 +179,27 @@ def test_a_category_with_markup_is_text_on_every_page(logged: Log, reports: Repo
     rows = week_of_customers(400)
     rows.loc[rows.index % 4 == 0, "os"] = ATTACK
     content = make(logged(rows), reports, ReportSettings())
-    assert content["verdict"] == "drift"
-    assert any(ATTACK in reason for reason in content["reasons"])
+    assert content.verdict == "drift"
+    assert any(ATTACK in reason for reason in content.reasons)
     found = pages(reports)
-    assert json.loads(found.pop(SUMMARY)) == content
+    assert found.pop(SUMMARY).encode() == content.to_bytes()
     for name, page in found.items():
         assert "<script" not in page, name
     assert "&lt;script&gt;window.attacked=1" in found[DRIFT]
 
 
-def test_a_damaged_summary_of_another_week_keeps_no_week_from_its_report(logged: Log, reports: ReportFolder) -> None:
+def test_a_damaged_summary_of_another_week_keeps_no_week_from_its_report(
+    logged: Log, reports: ReportFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = logged(week_of_customers(300))
     make(folder, reports, ReportSettings())
-    for week, content in ((WEEK.previous, "[]"), (WEEK.previous.previous, "{}"), (WEEK.next, '{"verdict": "ok"')):
+    for week, content in ((WEEK.previous, "[]"), (WEEK.previous.previous, "{}"), (Week(WEEK.end), '{"verdict": "ok"')):
         shutil.copytree(reports.week(WEEK), reports.week(week))
         (reports.week(week) / SUMMARY).write_text(content)
-    assert make(folder, reports, ReportSettings())["verdict"] == "ok"
+    assert make(folder, reports, ReportSettings()).verdict == "ok"
     index = pages(reports)[INDEX]
     assert index.count('class="badge ok"') == 2  # this week's: at the top, and in its line
+    assert "no report of week 2018-W43: " in (told := capsys.readouterr().err)
+    assert "2018-W43/summary.json: content: found '[]'" in told
+    assert "2018-W42/summary.json: model: missing; make the report of this week again" in told
+    assert "2018-W45/summary.json: no JSON" in told

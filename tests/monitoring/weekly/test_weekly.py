@@ -19,6 +19,8 @@ from churn.errors import ModelStoreError, PredictionLogError, ReportError, Setti
 from churn.model.scoring import Scorer
 from monitoring import report
 from monitoring.drift.decision import MONITORED
+from monitoring.findings.performance import PendingLabels
+from monitoring.findings.summary import AtRiskCounts, Reference, Stale, Volume
 from monitoring.pages import evidently_report
 from monitoring.reports.report_folder import AT_RISK, COLUMNS, DRIFT, INDEX, MANAGER, SUMMARY, ReportFolder
 from monitoring.reports.week import Week
@@ -70,14 +72,16 @@ def summary_of(reports: ReportFolder, week: Week = WEEK) -> dict[str, Any]:
     return found
 
 
-def test_an_unchanged_week_is_reported_without_alarm(logged: Callable[..., Path], reports: ReportFolder) -> None:
+def test_an_unchanged_week_is_reported_without_alarm(
+    logged: Callable[..., Path], reports: ReportFolder, champion: ChampionModel
+) -> None:
     rows = week_of_customers(400)
     content = make(logged(rows), reports, ReportSettings())
-    assert content["verdict"] == "ok"
-    assert (content["week"], content["customers"], content["predictions"]) == ("2018-W44", 400, 400)
-    assert content["reference"]["rows"] == 200
-    assert [entry["feature"] for entry in content["features"]] == [feature.name for feature in MONITORED]
-    assert summary_of(reports) == content
+    assert content.verdict == "ok"
+    assert (content.week, content.customers, content.predictions) == ("2018-W44", 400, 400)
+    assert content.reference == Reference(rows=200, as_of=champion.model.training.reference_as_of)
+    assert [entry.feature for entry in content.features] == [feature.name for feature in MONITORED]
+    assert (reports.week(WEEK) / SUMMARY).read_bytes() == content.to_bytes()
     assert sorted(path.name for path in reports.week(WEEK).iterdir()) == [AT_RISK, COLUMNS, DRIFT, MANAGER, SUMMARY]
 
 
@@ -85,21 +89,22 @@ def test_a_changed_week_is_drift_and_says_in_what(logged: Callable[..., Path], r
     rows = week_of_customers(400)
     rows["adverts_7d"] += 3
     content = make(logged(rows), reports, ReportSettings())
-    assert content["verdict"] == "drift"
-    assert "adverts_7d" in content["sentence"]
-    (entry,) = [one for one in content["features"] if one["feature"] == "adverts_7d"]
-    assert entry["severity"] == "page"
-    assert entry["effect"] >= entry["gate"]
+    assert content.verdict == "drift"
+    assert "adverts_7d" in content.sentence
+    (entry,) = [one for one in content.features if one.feature == "adverts_7d"]
+    assert entry.severity == "page"
+    assert entry.multiple is not None
+    assert entry.multiple >= 1
     page = (reports.week(WEEK) / DRIFT).read_text()
-    assert content["sentence"] in page
+    assert content.sentence in page
     assert "drift" in (reports.path / INDEX).read_text()
 
 
 def test_fewer_than_200_customers_get_no_verdict(logged: Callable[..., Path], reports: ReportFolder) -> None:
     content = make(logged(week_of_customers(199)), reports, ReportSettings())
-    assert content["verdict"] == "too few"
-    assert content["sentence"] == "too few: 199 current rows, a verdict needs 200"
-    assert {entry["test"] for entry in content["features"]} == {None}
+    assert content.verdict == "too few"
+    assert content.sentence == "too few: 199 current rows, a verdict needs 200"
+    assert {entry.test for entry in content.features} == {None}
 
 
 def test_the_list_holds_everybody_flagged_and_nothing_else_names_anybody(
@@ -111,7 +116,7 @@ def test_the_list_holds_everybody_flagged_and_nothing_else_names_anybody(
     folder = reports.week(WEEK)
     with (folder / AT_RISK).open(newline="") as file:
         listed = list(csv.DictReader(file))
-    assert content["at_risk"] == {"flagged": len(listed), "listed": len(listed)}
+    assert content.at_risk == AtRiskCounts(flagged=len(listed), listed=len(listed))
     assert 0 < len(listed) < 300
     chances = [float(row["churn_probability"]) for row in listed]
     assert chances == sorted(chances, reverse=True)
@@ -123,8 +128,9 @@ def test_the_list_holds_everybody_flagged_and_nothing_else_names_anybody(
 
 def test_the_list_can_be_limited(logged: Callable[..., Path], reports: ReportFolder) -> None:
     content = make(logged(week_of_customers(300)), reports, ReportSettings(at_risk=2))
-    assert content["at_risk"]["listed"] == 2
-    assert content["at_risk"]["flagged"] > 2
+    assert content.at_risk is not None
+    assert content.at_risk.listed == 2
+    assert content.at_risk.flagged > 2
 
 
 def test_the_same_week_gives_the_same_files(logged: Callable[..., Path], reports: ReportFolder) -> None:
@@ -141,10 +147,10 @@ def test_a_model_that_is_not_in_the_store_is_named_and_hides_no_other(
     logged(week_of_customers(500), model="churn:gone")
     folder = logged(week_of_customers(300), scored=datetime(2018, 11, 3, tzinfo=UTC))
     content = make(folder, reports, ReportSettings())
-    assert content["model"] == champion.model.tag
-    gone = content["models"][1]
-    assert (gone["model"], gone["verdict"], gone["customers"]) == ("churn:gone", None, 500)
-    assert "churn:gone is not in the model store" in gone["refused"]
+    assert content.model == champion.model.tag
+    gone = content.models[1]
+    assert (gone.model, gone.verdict, gone.customers) == ("churn:gone", None, 500)
+    assert "churn:gone is not in the model store" in str(gone.refused)
 
 
 def test_without_any_model_of_the_week_there_is_no_report(logged: Callable[..., Path], reports: ReportFolder) -> None:
@@ -171,7 +177,7 @@ def test_a_week_without_a_report_is_shown_as_missing(logged: Callable[..., Path]
     rows = week_of_customers(300)
     logged(rows)
     folder = logged(rows.assign(as_of=np.int64(THURSDAY + 2 * WEEK_MS)), scored=datetime(2018, 11, 20, tzinfo=UTC))
-    for week in (WEEK, WEEK.next.next):
+    for week in (WEEK, Week(Week(WEEK.end).end)):
         make(folder, reports, ReportSettings(week=week))
     page = (reports.path / INDEX).read_text()
     assert page.index("2018-W46") < page.index("2018-W45") < page.index("2018-W44")
@@ -188,8 +194,8 @@ def test_unusable_lines_are_counted_and_their_file_is_named(
     with path.open("ab") as file:
         file.write(b'nonsense\n{"schema":1')
     content = make(folder, reports, ReportSettings())
-    assert (content["log"]["foreign"], content["log"]["partial"]) == (1, 1)
-    assert [one["file"] for one in content["log"]["unusable"]] == [path.name]
+    assert (content.log.foreign, content.log.partial) == (1, 1)
+    assert [one.file for one in content.log.unusable] == [path.name]
     assert f"{path.name}: 1 truncated, 1 foreign" in capsys.readouterr().err
 
 
@@ -219,19 +225,19 @@ def test_the_week_before_tells_a_sudden_change_from_one_that_stayed(
     before = (changed if last_week_too else week_of_customers(400)).assign(as_of=np.int64(THURSDAY - WEEK_MS))
     logged(before, scored=datetime(2018, 10, 26, tzinfo=UTC))
     folder = logged(changed)
-    assert make(folder, reports, ReportSettings(week=WEEK))["onset"] == {}
+    assert make(folder, reports, ReportSettings(week=WEEK)).onset == {}
     make(folder, reports, ReportSettings(week=WEEK.previous))
     content = make(folder, reports, ReportSettings(week=WEEK))
-    assert content["onset"]["adverts_7d"] == onset
-    assert "previous week" in content["compared"]
+    assert content.onset["adverts_7d"] == onset
+    assert "previous week" in content.compared
 
 
 def test_a_change_in_one_segment_is_ranked_there(logged: Callable[..., Path], reports: ReportFolder) -> None:
     rows = week_of_customers(3000)
     rows.loc[rows["level"] == "free", "adverts_7d"] += 3
     content = make(logged(rows), reports, ReportSettings())
-    assert "level=free" in [*content["compared"], *content["too_few"]]
-    assert set(content["compared"]).isdisjoint(content["too_few"])
+    assert "level=free" in [*content.compared, *content.too_few]
+    assert set(content.compared).isdisjoint(content.too_few)
 
 
 @pytest.mark.usefixtures("drawn")
@@ -255,11 +261,11 @@ def test_volume_is_compared_with_the_week_before_when_that_is_reported(
     folder = logged(rows)
     logged(rows.iloc[:100], scored=datetime(2018, 11, 4, tzinfo=UTC))
     logged(rows.iloc[:250].assign(as_of=np.int64(THURSDAY - WEEK_MS)), scored=datetime(2018, 10, 26, tzinfo=UTC))
-    alone = make(folder, reports, ReportSettings(week=WEEK))["volume"]
-    assert alone == {"predictions": 500, "customers": 400, "previous_predictions": None, "change": None}
+    alone = make(folder, reports, ReportSettings(week=WEEK)).volume
+    assert alone == Volume(predictions=500, customers=400)
     make(folder, reports, ReportSettings(week=WEEK.previous))
-    beside = make(folder, reports, ReportSettings(week=WEEK))["volume"]
-    assert beside == {"predictions": 500, "customers": 400, "previous_predictions": 250, "change": 1.0}
+    beside = make(folder, reports, ReportSettings(week=WEEK)).volume
+    assert beside == Volume(predictions=500, customers=400, previous_predictions=250, change=1.0)
 
 
 def test_features_much_older_than_the_request_are_stale(
@@ -269,9 +275,11 @@ def test_features_much_older_than_the_request_are_stale(
     logged(rows.iloc[:300], scored=datetime(2018, 11, 3, 12, tzinfo=UTC))  # 48 hours after `as_of`, not more
     folder = logged(rows.iloc[300:], scored=datetime(2018, 11, 3, 12, 0, 0, 1000, tzinfo=UTC))
     content = make(folder, reports, ReportSettings())
-    assert content["stale"] == {"older_than_hours": 48, "predictions": 100, "share": 0.25}
-    assert content["models"][0]["stale"] == content["stale"]
-    assert make(folder, reports, ReportSettings(stale_hours=49))["stale"]["predictions"] == 0
+    assert content.stale == Stale(older_than_hours=48, predictions=100, share=0.25)
+    assert content.models[0].stale == content.stale
+    assert make(folder, reports, ReportSettings(stale_hours=49)).stale == Stale(
+        older_than_hours=49, predictions=0, share=0.0
+    )
     with pytest.raises(SettingError, match="stale_hours"):
         ReportSettings(stale_hours=-1)
 
@@ -295,14 +303,18 @@ def test_performance_is_estimated_for_each_model_and_says_when_it_will_be_known(
     content = make(logged(rows), reports, ReportSettings())
     scorer = Scorer(champion.model)
     probability = scorer.probability(scorer.score(scorer.encoder.frame(rows)))
-    estimated, pending = content["performance"]["estimated"], content["performance"]["pending"]
+    estimated, pending = content.performance.estimated, content.performance.pending
+    assert estimated is not None
+    precision, recall = estimated.metrics.precision, estimated.metrics.recall
+    assert precision is not None
+    assert recall is not None
     flagged = probability >= scorer.threshold
-    assert (estimated["customers"], estimated["method"]) == (400, "CBPE")
-    assert estimated["expected_churners"] == pytest.approx(probability.sum())
-    assert estimated["metrics"]["precision"]["value"] == pytest.approx(probability[flagged].mean())
-    assert estimated["metrics"]["recall"]["value"] == pytest.approx(probability[flagged].sum() / probability.sum())
-    for figure in estimated["metrics"].values():
-        assert figure["low"] < figure["value"] < figure["high"]
-    assert pending == {"customers": 400, "known_after": "2018-12-01T12:00:00Z"}
-    assert content["performance"]["realised"] is None
-    assert content["models"][0]["performance"] == content["performance"]
+    assert (estimated.customers, estimated.method) == (400, "CBPE")
+    assert estimated.expected_churners == pytest.approx(probability.sum())
+    assert precision.value == pytest.approx(probability[flagged].mean())
+    assert recall.value == pytest.approx(probability[flagged].sum() / probability.sum())
+    for _, figure in estimated.metrics.named():
+        assert figure.low < figure.value < figure.high
+    assert pending == PendingLabels(customers=400, known_after="2018-12-01T12:00:00Z")
+    assert content.performance.realised is None
+    assert content.models[0].performance == content.performance

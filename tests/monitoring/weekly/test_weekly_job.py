@@ -11,9 +11,9 @@ import pytest
 from churn.errors import PredictionLogError, SettingError
 from monitoring.alerts.channel_settings import Channels, Webhook
 from monitoring.alerts.report_metrics import LAST_FAILURE, LAST_SUCCESS
+from monitoring.findings.summary import Summary
 from monitoring.reports.report_folder import SUMMARY, ReportFolder
 from monitoring.reports.week import Week
-from monitoring.weekly.summary import to_json
 from monitoring.weekly.weekly_job import JobResult, run_job, week_named
 from tests.monitoring.alerts.test_report_metrics import key, read, summary
 from tests.support.listeners import HttpSink, http_sink
@@ -38,15 +38,14 @@ def channels(hook: HttpSink, tmp_path: Path) -> Channels:
     return Channels(webhook=Webhook(f"{hook.url}/x", pauses=()), textfile=tmp_path / "churn.prom")
 
 
-def content(week: Week = WEEK, **changed: Any) -> dict[str, Any]:
-    told = {"week": str(week), "sentence": "a sentence", "reasons": [], "models": []}
-    return summary(**(told | changed))
+def found(week: Week = WEEK, **changed: Any) -> Summary:
+    return summary(**({"week": str(week)} | changed))
 
 
-def making(reports: ReportFolder, found: dict[str, Any]) -> Callable[[], dict[str, Any]]:
-    def make() -> dict[str, Any]:
-        reports.replace_week(Week.parse(found["week"]), {SUMMARY: to_json(found)})
-        return found
+def making(reports: ReportFolder, made: Summary) -> Callable[[], Summary]:
+    def make() -> Summary:
+        reports.replace_week(Week.parse(made.week), {SUMMARY: made.to_bytes()})
+        return made
 
     return make
 
@@ -56,7 +55,7 @@ def texts(hook: HttpSink) -> list[str]:
 
 
 def test_drift_is_told_measured_and_status_2(channels: Channels, hook: HttpSink, reports: ReportFolder) -> None:
-    result = run_job(making(reports, content()), reports, channels, None, clock=lambda: 5)
+    result = run_job(making(reports, found()), reports, channels, None, clock=lambda: 5)
     assert (result.status, result.failed) == (2, ())
     assert texts(hook) == ["Churn model, week 2018-W44: drift"]
     assert str(reports.path.resolve() / "2018-W44" / "drift.html") in hook.requests[0].body.decode()
@@ -65,7 +64,7 @@ def test_drift_is_told_measured_and_status_2(channels: Channels, hook: HttpSink,
 
 
 def test_a_quiet_week_is_measured_only(channels: Channels, hook: HttpSink, reports: ReportFolder) -> None:
-    assert run_job(making(reports, content(**QUIET)), reports, channels, None).status == 0
+    assert run_job(making(reports, found(**QUIET)), reports, channels, None).status == 0
     assert texts(hook) == []
     assert channels.textfile is not None
     assert key("churn_report_verdict", verdict="ok") in read(channels.textfile.read_text())
@@ -76,36 +75,36 @@ def test_a_quiet_week_is_measured_only(channels: Channels, hook: HttpSink, repor
     [("ok", (), 0), ("too few", (), 0), ("ok", ("email",), 3), ("drift", (), 2), ("drift", ("email",), 2)],
 )
 def test_drift_outranks_a_failed_channel(verdict: str, failed: tuple[str, ...], status: int) -> None:
-    assert JobResult({"verdict": verdict}, failed).status == status
+    assert JobResult(found(verdict=verdict), failed).status == status
 
 
 def test_an_old_week_made_again_does_not_turn_the_clock_back(channels: Channels, reports: ReportFolder) -> None:
-    run_job(making(reports, content(WEEK.next)), reports, channels, None, clock=lambda: 5)
-    run_job(making(reports, content(WEEK)), reports, channels, WEEK, clock=lambda: 9)
+    run_job(making(reports, found(Week(WEEK.end))), reports, channels, None, clock=lambda: 5)
+    run_job(making(reports, found(WEEK)), reports, channels, WEEK, clock=lambda: 9)
     assert channels.textfile is not None
-    found = read(channels.textfile.read_text())
-    assert found[key("churn_report_week_end_timestamp_seconds")] == WEEK.next.end.timestamp()
-    assert found[key(LAST_SUCCESS)] == 9
+    written = read(channels.textfile.read_text())
+    assert written[key("churn_report_week_end_timestamp_seconds")] == Week(WEEK.end).end.timestamp()
+    assert written[key(LAST_SUCCESS)] == 9
 
 
 def test_without_a_report_everybody_hears_why(channels: Channels, hook: HttpSink, reports: ReportFolder) -> None:
-    def fail() -> dict[str, Any]:
+    def fail() -> Summary:
         raise PredictionLogError("no predictions for week 2018-W44 in data")
 
-    run_job(making(reports, content(**QUIET)), reports, channels, None, clock=lambda: 5)
+    run_job(making(reports, found(**QUIET)), reports, channels, None, clock=lambda: 5)
     with pytest.raises(PredictionLogError):
         run_job(fail, reports, channels, WEEK, clock=lambda: 9)
     assert texts(hook) == ["Churn model, week 2018-W44: no report"]
     assert "no predictions for week 2018-W44 in data" in hook.requests[0].body.decode()
     assert channels.textfile is not None
-    found = read(channels.textfile.read_text())
-    assert (found[key(LAST_SUCCESS)], found[key(LAST_FAILURE)]) == (5, 9)
+    written = read(channels.textfile.read_text())
+    assert (written[key(LAST_SUCCESS)], written[key(LAST_FAILURE)]) == (5, 9)
 
 
 def test_the_unexpected_is_told_by_its_kind_and_raised(
     channels: Channels, hook: HttpSink, reports: ReportFolder
 ) -> None:
-    def fail() -> dict[str, Any]:
+    def fail() -> Summary:
         raise RuntimeError("customer 4711")
 
     with pytest.raises(RuntimeError, match="4711"):
@@ -117,14 +116,14 @@ def test_the_unexpected_is_told_by_its_kind_and_raised(
 
 
 def test_a_summary_of_another_schema_is_left_out(channels: Channels, reports: ReportFolder) -> None:
-    for week, text in ((WEEK.next, b'{"schema": 99}'), (WEEK.next.next, b"{}")):
+    for week, text in ((Week(WEEK.end), b'{"schema": 99}'), (Week(Week(WEEK.end).end), b"{}")):
         reports.replace_week(week, {SUMMARY: text})
-    assert run_job(making(reports, content(**QUIET)), reports, channels, None).status == 0
+    assert run_job(making(reports, found(**QUIET)), reports, channels, None).status == 0
 
 
 def test_links_lead_to_where_the_reports_are_published(hook: HttpSink, reports: ReportFolder) -> None:
     used = Channels(webhook=Webhook(hook.url, pauses=()), reports_url="https://reports.example.org/churn")
-    run_job(making(reports, content()), reports, used, None)
+    run_job(making(reports, found()), reports, used, None)
     assert "Report: https://reports.example.org/churn/2018-W44/drift.html" in hook.requests[0].body.decode()
 
 
@@ -133,9 +132,9 @@ def test_wrong_settings_are_told_before_the_report_is_made(
 ) -> None:
     said = []
 
-    def make() -> dict[str, Any]:
+    def make() -> Summary:
         said.append(capsys.readouterr().err)
-        return making(reports, content(**QUIET))()
+        return making(reports, found(**QUIET))()
 
     result = run_job(make, reports, Channels.read({"CHURN_ALERT_ON": "sometimes"}), None)
     assert (result.status, result.failed) == (3, ("alerts",))
