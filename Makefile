@@ -182,6 +182,10 @@ bench: $(DEV) ## the service beside its rivals, and explanations beside shap: ta
 soak: $(DEV) ## the champion under full load: memory must stay below 300 MB and flat (SECONDS, WORKERS)
 	$(RUN) -m load_tests.soak --seconds $(or $(SECONDS),600) --workers $(or $(WORKERS),1)
 
+.PHONY: attack
+attack: $(DEV) ## attack a service of its own, with a well-behaved caller beside: table, fails where an attack succeeds (BODIES)
+	$(RUN) -m load_tests.attack --bodies $(or $(BODIES),22000)
+
 .PHONY: bench-report
 bench-report: $(DEV) ## how long the weekly report of ROWS predictions takes, and with how much memory
 	$(RUN) -m load_tests.bench_report $(if $(ROWS),--rows $(ROWS))

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import resource
 import socket
 import threading
 import time
@@ -13,19 +12,21 @@ import httpx
 import pytest
 
 from churn.contract import example_customer
-from serving.limits import KB, MB, Limits
-from tests.conftest import ChampionModel
-from tests.support.callers import (
+from load_tests.callers import (
     PIECE,
     answer,
     connect,
     customers,
+    cut_off,
     head,
     in_threads,
     memory_mb,
+    open_files,
     victim,
     wait_until,
 )
+from serving.limits import KB, MB, Limits
+from tests.conftest import ChampionModel
 from tests.support.serving import Served, serving
 
 pytestmark = pytest.mark.integration
@@ -34,21 +35,10 @@ LIMITS = Limits()
 FILES = 256
 
 
-@contextlib.contextmanager
-def few_files(count: int) -> Iterator[None]:
-    """What is started meanwhile may open this many files."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 @pytest.fixture(scope="module")
 def bounded(champion: ChampionModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with contextlib.ExitStack() as stack:
-        with few_files(FILES):
+        with open_files(FILES):
             served = stack.enter_context(serving(champion.environment, tmp_path_factory.mktemp("bounded")))
         yield served
 
@@ -183,16 +173,10 @@ def test_answers_that_nobody_reads_take_no_more_than_their_share(bounded: Served
 
     with victim(bounded.url):
         in_threads(ask, 40)
-        wait_until(lambda: _cut_off(bounded, "slow_reader") > 0, "a reader that stands still to be cut off")
+        wait_until(lambda: cut_off(bounded.url, "slow_reader") > 0, "a reader that stands still to be cut off")
     assert memory_mb(worker, "VmHWM") - before < 170
     for caller in callers:
         caller.close()
-
-
-def _cut_off(served: Served, reason: str) -> float:
-    lines = httpx.get(f"{served.url}/metrics", timeout=60).text.splitlines()
-    name = f'churn_connections_cut_off_total{{reason="{reason}"}} '
-    return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
 
 
 def test_a_reader_who_takes_his_time_gets_the_whole_answer(bounded: Served) -> None:

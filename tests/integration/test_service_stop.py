@@ -1,7 +1,6 @@
 """How the service stops: what has arrived is answered, and nobody is left hanging who need not be."""
 
 import contextlib
-import http.client
 import os
 import re
 import signal
@@ -16,37 +15,13 @@ import pytest
 
 from churn.contract import example_customer
 from churn.server_process import free_port
+from load_tests.callers import JSON, answer, closed_loop, connect, customers, head, in_threads, refused, wait_until
 from tests.conftest import ChampionModel
-from tests.support.callers import answer, connect, customers, head, in_threads, wait_until
 from tests.support.serving import PROJECT, serving
 
 pytestmark = pytest.mark.integration
 
 CALLERS = 16
-JSON = {"Content-Type": "application/json"}
-
-
-def closed_loop(url: httpx.URL, outcomes: Counter[str]) -> None:
-    """One request after the other over a connection that is kept, until nobody takes a connection any more."""
-    caller, body = None, customers(1)
-    while True:
-        try:
-            if caller is None:
-                caller = http.client.HTTPConnection(url.host, url.port or 80, timeout=60)
-                caller.connect()
-        except ConnectionRefusedError:
-            outcomes["refused"] += 1
-            return
-        try:
-            caller.request("POST", "/predict", body, JSON)
-            answered = caller.getresponse()
-            answered.read()
-            outcomes[str(answered.status)] += 1
-            if answered.getheader("connection") == "close":
-                caller = None
-        except (OSError, http.client.HTTPException) as error:
-            outcomes[type(error).__name__] += 1
-            caller = None
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -56,7 +31,7 @@ def test_sigterm_under_load_answers_every_request_and_refuses_new_connections(
     outcomes: Counter[str] = Counter()
     with serving(champion.environment | {"CHURN_WORKERS": str(workers)}, tmp_path) as served:
         wait_until(lambda: served.said().count('"event":"start"') == workers, "all workers")
-        threads = in_threads(lambda _: closed_loop(httpx.URL(served.url), outcomes), CALLERS)
+        threads = in_threads(lambda _: closed_loop(served.url, outcomes), CALLERS)
         wait_until(lambda: outcomes["200"] > 10 * CALLERS, "answers")
         served.process.send_signal(signal.SIGTERM)
         for thread in threads:
@@ -78,7 +53,7 @@ def test_sigterm_answers_requests_that_wait_on_a_connection_and_closes_idle_ones
         half.sendall(head("/predict", len(body)) + body[:10])
         time.sleep(0.5)  # until it is read
         served.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: _refused(served.url), "new connections to be refused")
+        wait_until(lambda: refused(served.url), "new connections to be refused")
         late.sendall(head("/predict", len(body)) + body)
         half.sendall(body[10:])
         for one in (late, half):
@@ -89,21 +64,13 @@ def test_sigterm_answers_requests_that_wait_on_a_connection_and_closes_idle_ones
         assert served.process.wait(60) == 0
 
 
-def _refused(url: str) -> bool:
-    try:
-        connect(url).close()
-    except ConnectionRefusedError:
-        return True
-    return False
-
-
 def test_the_only_worker_told_to_end_refuses_callers_until_another_is_there(
     champion: ChampionModel, tmp_path: Path
 ) -> None:
     with serving(champion.environment, tmp_path) as served:
         os.kill(served.workers()[0], signal.SIGTERM)
-        wait_until(lambda: _refused(served.url), "callers to be refused")
-        wait_until(lambda: not _refused(served.url), "another worker")
+        wait_until(lambda: refused(served.url), "callers to be refused")
+        wait_until(lambda: not refused(served.url), "another worker")
         assert httpx.get(f"{served.url}/livez", timeout=60).status_code == 200
 
 
