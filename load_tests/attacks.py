@@ -281,9 +281,11 @@ def sigterm(server: ServerProcess, callers: int) -> Result:
 
 def beside_a_victim(attack: Attack, url: str, count: int) -> Result:
     """Make an attack while a well-behaved caller asks; it holds only when all answers to that one are right."""
-    with victim(url) as beside:
+    with victim(url, repeats=3) as beside:
         result = attack.run(url, count)
-    return Result(result.tried, result.held, f"{result.detail}; victim: {len(beside.statuses)} right answers")
+    right, repeated = beside.statuses.count(200), beside.statuses.count(429)
+    told = f"victim: {right} right answers" + (f", asked again {repeated} times" if repeated else "")
+    return Result(result.tried, result.held, f"{result.detail}; {told}")
 
 
 def _at_once(work: Callable[[int], None], count: int) -> None:

@@ -67,6 +67,7 @@ class Victim:
     """Asks about one customer, again and again, beside those who behave badly."""
 
     url: str
+    repeats: int = 0
     expected: Any = None
     statuses: list[int] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -86,19 +87,25 @@ class Victim:
     def predictions(self) -> Any:
         """The predictions that it is given; an error answer raises."""
         body = {"customers": [example_customer("victim")]}
-        answered = httpx.post(f"{self.url}/predict", json=body, timeout=60)
-        self.statuses.append(answered.status_code)
+        for attempt in range(self.repeats + 1):
+            answered = httpx.post(f"{self.url}/predict", json=body, timeout=60)
+            self.statuses.append(answered.status_code)
+            if answered.status_code != httpx.codes.TOO_MANY_REQUESTS or attempt == self.repeats:
+                break
+            time.sleep(float(answered.headers["retry-after"]) * 2**attempt)
         return answered.raise_for_status().json()["predictions"]
 
 
 @contextlib.contextmanager
-def victim(url: str) -> Iterator[Victim]:
+def victim(url: str, repeats: int = 0) -> Iterator[Victim]:
     """A well-behaved caller for as long as the block runs; afterwards it has been answered at least once.
+
+    After 429 it asks again at most `repeats` times, as docs/api.md tells callers to.
 
     Raises:
         WrongAnswerError: an answer to it was wrong, or there was none.
     """
-    asking, stopped = Victim(url), threading.Event()
+    asking, stopped = Victim(url, repeats), threading.Event()
     asking.expected = asking.predictions()
     thread = threading.Thread(target=asking.ask, args=(stopped,))
     thread.start()
