@@ -11,6 +11,7 @@ import ibis
 from ibis import Table
 from ibis import Value as Expression
 
+from churn.activity.pages import CANCELLATION, SONG
 from churn.contract import (
     AT_RISK_DAYS,
     BY_NAME,
@@ -24,9 +25,6 @@ from churn.contract import (
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
 MINUTE_MS: Final = 60 * 1000
-
-SONG: Final = "NextSong"
-CANCELLATION: Final = "Cancellation Confirmation"
 
 # Measures that count the visits of one page.
 PAGES: Final = {

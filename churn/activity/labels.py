@@ -5,7 +5,8 @@ from typing import Any, Final, Literal, get_args
 
 from ibis import Table
 
-from churn.activity.features import CANCELLATION, DAY_MS, SONG, is_at_risk, newest
+from churn.activity.features import DAY_MS, is_at_risk, newest
+from churn.activity.pages import CANCELLATION, SONG
 from churn.errors import NotEnoughDataError, SettingError
 from churn.moments import iso
 

@@ -5,6 +5,7 @@
 import itertools
 from typing import Final
 
+from churn.activity.column_checks import check_columns
 from churn.activity.files import LogFile
 from churn.activity.report import examples
 from churn.activity.rows import NO_CUSTOMER, NOT_UTF8, OTHER_UNIT, REQUIRED_COLUMNS, UNREADABLE
@@ -12,7 +13,9 @@ from churn.activity.settings import UNREADABLE_PERCENT
 from churn.activity.sources import query
 from churn.activity.staged import Counts, StagedLog
 from churn.errors import EventLogError
+from churn.raw_text import value_sql
 from churn.settings import whole_number
+from churn.sql import quoted
 
 _PLACES: Final = 3
 
@@ -27,6 +30,7 @@ def check(log: StagedLog, source: str) -> None:
     if not total[None]:
         raise EventLogError(f"{source}: no row of a known customer: {_why(log, next(iter(log.counts)), total)}")
     _check_share(log, source, total)
+    check_columns(log, source)
 
 
 def _check_share(log: StagedLog, source: str, total: Counts) -> None:
@@ -65,7 +69,7 @@ def _why(log: StagedLog, file: LogFile, counts: Counts) -> str:
 
 def _absent(log: StagedLog, file: LogFile) -> list[str]:
     """The required columns without any value in the file."""
-    values = ", ".join(f"count(nullif(\"{column}\", ''))" for column in REQUIRED_COLUMNS)
+    values = ", ".join(f"count({value_sql(quoted(column))})" for column in REQUIRED_COLUMNS)
     (found,) = log.rows(f"SELECT {values} FROM ({query(file, log.duck)})", [file])
     return [column for column, number in zip(REQUIRED_COLUMNS, found, strict=True) if number == 0]
 

@@ -2,7 +2,6 @@
 
 # ruff: noqa: S608 - this SQL is put together from constants; values are parameters
 
-import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -10,27 +9,38 @@ from typing import Any, Final
 
 import ibis
 
+from churn.activity.column_checks import left_out
 from churn.activity.features import come_back
 from churn.activity.files import LogFile
 from churn.activity.listing import PassedOver
-from churn.activity.rows import DUPLICATE, NO_CUSTOMER, NULLED, staged
+from churn.activity.pages import KNOWN, SONG
+from churn.activity.rows import DOUBT, DUPLICATE, NO_CUSTOMER, NULLED, staged
 from churn.activity.second_look import line_numbers
+from churn.activity.settings import WITHOUT
 from churn.activity.sources import query
+from churn.activity.span import GAP_DAYS, span_of
 from churn.activity.staged import StagedLog
 from churn.moments import iso
 
-_DAY_MS: Final = 24 * 60 * 60 * 1000
-GAP_DAYS: Final = 30
-_FEW: Final = 0.001
-_GAP: Final = (
-    f"{{rows:,}} rows come more than {GAP_DAYS} days after all others and set the end of the log: "
+_LATE: Final = (
+    f"{{:,}} rows come more than {GAP_DAYS} days after all others and set the end of the log: "
     "if their clock was wrong, remove them"
 )
-_BACK: Final = "{customers:,} of them cancelled and came back: at risk again from their next song on"
+_EARLY: Final = (
+    f"{{:,}} rows come more than {GAP_DAYS} days before all others, and the log is taken to begin after them: "
+    "if their clock was wrong, remove them"
+)
+_EXPONENTS: Final = (
+    "{:,} rows have a userId with an exponent, as 1.1E7 has: it is kept as it is, but a spreadsheet or a column of "
+    "floats may have taken its last digits"
+)
+_NO_SONGS: Final = f"no row has the page {SONG}: nobody played a song"
+_BACK: Final = "{:,} of them cancelled and came back: at risk again from their next song on"
 
 _EXAMPLE_FILES: Final = 3
 _EXAMPLES_PER_FILE: Final = 3
 _NAMES_PER_REASON: Final = 10
+_LONGEST_NAME: Final = 40
 
 
 @dataclass(frozen=True)
@@ -41,9 +51,14 @@ class ReadReport:
     equals `kept` plus all of `dropped` (by reason). `nulled` counts impossible values set
     to null in kept rows. `examples` are the first few places of bad rows, never their
     contents. `first_ts` and `log_end` are the oldest and newest valid `ts` (UTC epoch ms)
-    of any row, with or without a customer. `after_gap` counts rows at the end, if they are
-    few, that come more than `GAP_DAYS` after all others: the end of the log hangs on them.
+    of any row, with or without a customer; `first_ts` leaves out those far before all others.
+    `before_gap` and `after_gap` count the rows at either end, if they are few, with more
+    than `GAP_DAYS` between them and all others: the end of the log hangs on the latter.
     `came_back` counts the customers who played a song after their last cancellation.
+    `absent` counts what was read as absent, by text and column. `unknown_pages` counts the
+    kept rows with a page that the service does not have, `unknown_page_names` has the
+    commonest. `no_songs` says that no row is a song, `exponents` counts the kept rows whose
+    `userId` has one, `left_out` names the columns that a setting leaves out.
     `passed_over` counts what lies in the place of the log and is not read, by reason;
     `passed_over_names` has the first names of each reason.
     """
@@ -59,6 +74,13 @@ class ReadReport:
     log_end: int
     after_gap: int
     came_back: int = 0
+    before_gap: int = 0
+    absent: dict[str, int] = field(default_factory=dict)
+    unknown_pages: int = 0
+    unknown_page_names: dict[str, int] = field(default_factory=dict)
+    no_songs: bool = False
+    exponents: int = 0
+    left_out: tuple[str, ...] = ()
     passed_over: dict[str, int] = field(default_factory=dict)
     passed_over_names: dict[str, list[str]] = field(default_factory=dict)
 
@@ -68,13 +90,28 @@ class ReadReport:
         return [
             f"{self.rows:,} rows in {files}, from {iso(self.first_ts)} to {iso(self.log_end)}",
             f"{self.kept:,} kept, of {self.customers:,} customers",
-            *([_GAP.format(rows=self.after_gap)] if self.after_gap else []),
-            *([_BACK.format(customers=self.came_back)] if self.came_back else []),
+            *self._warnings(),
             *(f"{count:,} dropped: {reason}" for reason, count in self.dropped.items()),
             *(f"{count:,} set to null: {reason}" for reason, count in self.nulled.items()),
+            *(f"{count:,} read as absent: {what}" for what, count in self.absent.items()),
             *(f"for example {place}" for place in self.examples),
             *(self._passed_over(reason, count) for reason, count in self.passed_over.items()),
         ]
+
+    def _warnings(self) -> Iterator[str]:
+        counted = {
+            _BACK: self.came_back,
+            _EARLY: self.before_gap,
+            _LATE: self.after_gap,
+            _EXPONENTS: self.exponents,
+            _NO_SONGS: self.no_songs,
+        }
+        yield from (sentence.format(count) for sentence, count in counted.items() if count)
+        if self.unknown_pages:
+            names = ", ".join(f"{name} ({rows:,})" for name, rows in self.unknown_page_names.items())
+            yield f"{self.unknown_pages:,} kept ({self.unknown_pages / self.kept:.1%}) have an unknown page: {names}"
+        if self.left_out:
+            yield f"left out, as {WITHOUT.name} says: {', '.join(self.left_out)}"
 
     def _passed_over(self, reason: str, count: int) -> str:
         names = self.passed_over_names.get(reason, [])
@@ -83,11 +120,11 @@ class ReadReport:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON has it; `from_dict` takes it back."""
-        return asdict(self) | {"examples": list(self.examples)}
+        return asdict(self) | {"examples": list(self.examples), "left_out": list(self.left_out)}
 
     @classmethod
     def from_dict(cls, facts: dict[str, Any]) -> "ReadReport":
-        return cls(**(facts | {"examples": tuple(facts["examples"])}))
+        return cls(**(facts | {name: tuple(facts.get(name, ())) for name in ("examples", "left_out")}))
 
 
 def make_report(log: StagedLog) -> ReadReport:
@@ -96,9 +133,12 @@ def make_report(log: StagedLog) -> ReadReport:
     ((kept, customers, *nulled),) = log.rows(
         f"SELECT count(*), count(DISTINCT customer_id), {bits} FROM {log.catalog}.kept"
     )
-    ((first_ts, log_end),) = log.rows(f"SELECT min(ts), max(ts) FROM {log.catalog}.staged")
+    exponent = f"doubts & {DOUBT['userId with an exponent']} > 0"
+    ((exponents,),) = log.rows(f"SELECT count(*) FROM {log.catalog}.staged WHERE {exponent} AND reason IS NULL")
     ((duplicates,),) = log.rows(f"SELECT coalesce(sum(more), 0)::BIGINT FROM {log.catalog}.duplicates")
-    total = log.total()
+    unknown_pages, unknown_page_names = _unknown_pages(log)
+    songs = log.rows(f"SELECT 1 FROM {log.catalog}.kept WHERE page = '{SONG}' LIMIT 1")
+    span, total = span_of(log), log.total()
     dropped = Counter({reason: rows for reason, rows in total.items() if reason} | {DUPLICATE: duplicates})
     return ReadReport(
         files=len(log.counts),
@@ -108,13 +148,42 @@ def make_report(log: StagedLog) -> ReadReport:
         nulled={meaning: values for meaning, values in zip(NULLED, nulled, strict=True) if values},
         examples=tuple(examples(log)),
         customers=customers,
-        first_ts=first_ts,
-        log_end=log_end,
-        after_gap=_after_gap(_days(log)),
+        first_ts=span.first_ts,
+        log_end=span.log_end,
+        before_gap=span.before_gap,
+        after_gap=span.after_gap,
         came_back=_came_back(log),
+        absent=_absent(log),
+        unknown_pages=unknown_pages,
+        unknown_page_names=unknown_page_names,
+        no_songs=not songs,
+        exponents=exponents,
+        left_out=left_out(),
         passed_over=dict(Counter(one.reason for one in log.passed_over).most_common()),
         passed_over_names=_names(log.passed_over),
     )
+
+
+def _unknown_pages(log: StagedLog) -> tuple[int, dict[str, int]]:
+    """How many kept rows have a page that the service does not have, and the commonest such pages with their rows."""
+    known = ", ".join(f"'{name}'" for name in KNOWN)
+    pages = f"SELECT page, count(*) AS rows FROM {log.catalog}.kept GROUP BY page"
+    found = log.rows(
+        f"SELECT page, rows, sum(rows) OVER () FROM ({pages}) WHERE page NOT IN ({known}) "
+        f"ORDER BY rows DESC, page LIMIT {_NAMES_PER_REASON}"
+    )
+    return (int(found[0][2]) if found else 0), {name[:_LONGEST_NAME]: rows for name, rows, _ in found}
+
+
+def _absent(log: StagedLog) -> dict[str, int]:
+    """The texts that were read as absent, with their column and how often: `nan in userId`."""
+    counts: Counter[str] = Counter()
+    found = log.rows(f"SELECT absent, count(*) FROM {log.catalog}.staged WHERE absent IS NOT NULL GROUP BY absent")
+    for texts, rows in found:
+        for one in filter(None, texts.split("\n")):
+            column, _, written = one.partition(" ")
+            counts[f"{written} in {column}"] += rows
+    return dict(sorted(counts.items(), key=_most_first))
 
 
 def _came_back(log: StagedLog) -> int:
@@ -130,14 +199,6 @@ def _names(passed_over: list[PassedOver]) -> dict[str, list[str]]:
         if len(names[one.reason]) < _NAMES_PER_REASON:
             names[one.reason].append(str(one.path))
     return dict(names)
-
-
-def _days(log: StagedLog) -> list[tuple[int, int]]:
-    """The days with events, since the epoch, and their numbers of rows; newest first."""
-    return log.rows(
-        f"SELECT ts // {_DAY_MS} AS day, count(*) FROM {log.catalog}.staged WHERE ts IS NOT NULL "
-        "GROUP BY day ORDER BY day DESC"
-    )
 
 
 def examples(log: StagedLog) -> Iterator[str]:
@@ -161,19 +222,6 @@ def _examples_of(log: StagedLog, file: LogFile) -> list[str]:
     places = {line: reasons[row] for row, line in line_numbers(file, set(reasons)).items()} | known
     bad = sorted((line, reason) for line, reason in places.items() if reason is not None)
     return [f"{file.path}:{line}: {reason}" for line, reason in bad[:_EXAMPLES_PER_FILE]]
-
-
-def _after_gap(days: list[tuple[int, int]]) -> int:
-    """Rows after a gap of more than `GAP_DAYS`, when they are at most `_FEW` of all: 0 when there are none."""
-    few = max(1, _FEW * sum(rows for _, rows in days))
-    lonely = seen = 0
-    for (day, rows), (day_before, _) in itertools.pairwise(days):
-        seen += rows
-        if seen > few:
-            break
-        if day - day_before > GAP_DAYS:
-            lonely = seen
-    return lonely
 
 
 def _most_first(item: tuple[str, int]) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""The settings of reading a log: how much of it may be unreadable or passed over before it is refused."""
+"""The settings of reading a log: what may be unreadable, passed over or left out before it is refused."""
 
 from typing import Final
 
@@ -11,4 +11,9 @@ UNREADABLE_PERCENT: Final = Setting(
     "CHURN_EVENTS_UNREADABLE_PERCENT", "5", "Percent of the log's rows that may be lines that cannot be read."
 )
 UNPACKED_MB: Final = Setting("CHURN_EVENTS_UNPACKED_MB", "32000", "Size in MB to which this program unpacks one file.")
-SETTINGS: Final = (PASSED_OVER_PERCENT, UNREADABLE_PERCENT, UNPACKED_MB)
+WITHOUT: Final = Setting(
+    "CHURN_EVENTS_WITHOUT",
+    "",
+    "Columns to go on without where they cannot be used: registration, gender, length, status, userAgent.",
+)
+SETTINGS: Final = (PASSED_OVER_PERCENT, UNREADABLE_PERCENT, UNPACKED_MB, WITHOUT)

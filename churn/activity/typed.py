@@ -14,6 +14,7 @@ import ibis
 import pyarrow as pa
 from ua_parser import parse_os, parse_user_agent
 
+from churn.activity.column_checks import check_agents
 from churn.activity.report import ReadReport, make_report
 from churn.activity.rows import IDENTITY
 from churn.activity.staged import StagedLog
@@ -86,6 +87,8 @@ def _recognise_agents(log: StagedLog) -> None:
     log.duck.register(name, agents)
     log.duck.execute(f"CREATE TABLE {log.catalog}.agents AS SELECT * FROM {name}")
     log.duck.unregister(name)
+    ((known,),) = log.rows(f"SELECT count(coalesce(os, browser)) FROM {log.catalog}.agents")
+    check_agents(len(found), known)
 
 
 def _find_duplicates(log: StagedLog) -> None:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import train_test_split
 
-from churn.activity.features import DAY_MS, MINUTE_MS, PAGES, SONG
+from churn.activity.features import DAY_MS, MINUTE_MS, PAGES
 from churn.activity.labels import TRIGGERS
+from churn.activity.pages import SONG
 from churn.errors import NotEnoughDataError, SettingError
 from churn.model.scoring import NULL_VALUE, Matrix
 from churn.quality.intervals import percentile

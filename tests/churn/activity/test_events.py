@@ -17,13 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn.activity import report as reports
 from churn.activity import rows as event_rows
 from churn.activity import typed
 from churn.activity.reading import read_events
 from churn.activity.report import ReadReport
 from churn.activity.rows import DUPLICATE, MALFORMED, NO_CUSTOMER, NOT_UTF8
 from churn.activity.settings import UNREADABLE_PERCENT
+from churn.activity.span import lonely
 from churn.activity.typed import EVENT_SCHEMA, EventLog, load_events, write_events
 from churn.errors import EventLogError
 from tests.support.raw_logs import ABSENT, COLUMNS, LOGGED_OUT, json_lines, raw, write_csv, write_json, write_parquet
@@ -100,6 +100,11 @@ def only(log: EventLog) -> dict[str, Any]:
     return dict(row)
 
 
+def in_order(log: EventLog) -> list[dict[str, Any]]:
+    """The events by their place in the session."""
+    return sorted(log.events.to_pyarrow().to_pylist(), key=lambda row: int(row["item"]))
+
+
 def refusal(source: str | Path) -> str:
     with pytest.raises(EventLogError) as refused:
         read_events(source, CONNECTION)
@@ -165,7 +170,21 @@ def test_what_is_not_known_is_null_and_not_counted(missing: object) -> None:
         ({"length": "277.89016"}, "length_ms", 277890),
         ({"length": 86400}, "length_ms", 86_400_000),
         ({"artist": " Sigur Rós\t"}, "artist", "Sigur Rós"),
-        ({"page": "Add\\/to"}, "page", "Add\\/to"),
+        ({"page": " nextsong"}, "page", "NextSong"),
+        ({"page": "Next Song"}, "page", "NextSong"),
+        ({"page": "THUMBS DOWN"}, "page", "Thumbs Down"),
+        ({"page": "add\xa0to playlist\n"}, "page", "Add to Playlist"),
+        ({"level": "PAID "}, "level", "paid"),
+        ({"level": "Free"}, "level", "free"),
+        ({"gender": " f"}, "gender", "F"),
+        ({"userId": " 30.0\u2028"}, "customer_id", "30"),
+        ({"userId": "1.1E7"}, "customer_id", "1.1E7"),
+        ({"ts": " 1538352117000\xa0"}, "ts", 1538352117000),
+        ({"registration": "2018-09-28"}, "registration", 1538092800000),
+        ({"registration": "2018-09-28 22:22:42"}, "registration", 1538173362000),
+        ({"registration": " 2018-09-28T22:22:42.500Z "}, "registration", 1538173362500),
+        ({"registration": "2018-09-29 00:22:42+02:00"}, "registration", 1538173362000),
+        ({"registration": "2018-09-28T17:22:42-0500"}, "registration", 1538173362000),
         ({"status": "404"}, "status", 404),
     ],
 )
@@ -189,8 +208,8 @@ def test_an_escaped_slash_is_a_slash() -> None:
     ],
 )
 def test_the_agent_gives_system_and_browser(agent: str, os: str | None, browser: str | None) -> None:
-    event = only(read(raw(userAgent=agent)))
-    assert (event["os"], event["browser"]) == (os, browser)
+    log = read(raw(itemInSession=1), raw(userAgent=agent))
+    assert [(event["os"], event["browser"]) for event in in_order(log)] == [("Windows", "Firefox"), (os, browser)]
 
 
 def test_a_family_is_cut_to_what_the_contract_takes_and_other_is_unknown() -> None:
@@ -215,14 +234,31 @@ def test_every_reason_of_the_rules_is_tested_above() -> None:
 @pytest.mark.parametrize(
     ("changes", "column", "meaning"),
     [
-        ({"registration": 1538173362}, "registration", "registration not in epoch milliseconds from 2000 to 2100"),
-        ({"registration": "yes"}, "registration", "registration not in epoch milliseconds from 2000 to 2100"),
+        (
+            {"registration": 1538173362},
+            "registration",
+            "registration neither a date nor epoch milliseconds, from 2000 to 2100",
+        ),
+        (
+            {"registration": "yes"},
+            "registration",
+            "registration neither a date nor epoch milliseconds, from 2000 to 2100",
+        ),
         ({"gender": "X"}, "gender", "gender neither F nor M"),
-        ({"gender": "f"}, "gender", "gender neither F nor M"),
+        (
+            {"registration": "28/09/2018"},
+            "registration",
+            "registration neither a date nor epoch milliseconds, from 2000 to 2100",
+        ),
+        (
+            {"registration": "1999-12-31"},
+            "registration",
+            "registration neither a date nor epoch milliseconds, from 2000 to 2100",
+        ),
         ({"length": 0}, "length_ms", "length not in seconds above 0, at most 24 hours"),
         ({"length": -3.5}, "length_ms", "length not in seconds above 0, at most 24 hours"),
         ({"length": 86400.5}, "length_ms", "length not in seconds above 0, at most 24 hours"),
-        ({"length": "NaN"}, "length_ms", "length not in seconds above 0, at most 24 hours"),
+        ({"length": "inf"}, "length_ms", "length not in seconds above 0, at most 24 hours"),
         ({"status": 99}, "status", "status not a whole number from 100 to 599"),
         ({"status": "ok"}, "status", "status not a whole number from 100 to 599"),
     ],
@@ -230,17 +266,22 @@ def test_every_reason_of_the_rules_is_tested_above() -> None:
 def test_an_impossible_optional_value_becomes_null_and_is_counted(
     changes: dict[str, Any], column: str, meaning: str
 ) -> None:
-    log = read(raw(**changes))
-    assert only(log)[column] is None
-    assert (log.report.kept, log.report.nulled) == (1, {meaning: 1})
+    log = read(raw(itemInSession=1), raw(**changes))
+    good, bad = in_order(log)
+    assert good[column] is not None
+    assert bad[column] is None
+    assert (log.report.kept, log.report.nulled) == (2, {meaning: 1})
 
 
 def test_only_a_row_equal_in_all_columns_is_a_duplicate() -> None:
     other = [raw(**{name: "other"}) for name in ("song", "firstName", "lastName", "auth", "method", "userAgent")]
     other += [raw(registration="soon"), raw(gender="X"), raw(gender="Y"), raw(status=404), raw(length=1)]
-    again = [raw(), dict(reversed(raw().items())), raw(length="277.89016", registration=1538173362000.0, userId=30)]
+    other += [raw(artist="NULL")]
+    again = [raw(), raw(page="nextsong", auth=" LOGGED IN", level="Paid", method="put", gender="m")]
+    again += [dict(reversed(raw().items())), raw(length="277.89016", registration=1538173362000.0, userId=30)]
+    again += [raw(artist="<NA>")]
     report = read(raw(), *other, *again).report
-    assert (report.kept, report.dropped) == (1 + len(other), {DUPLICATE: 3})
+    assert (report.kept, report.dropped) == (1 + len(other), {DUPLICATE: 5})
 
 
 def test_duplicates_are_found_across_files_and_formats(tmp_path: Path) -> None:
@@ -305,8 +346,25 @@ def test_few_rows_long_after_all_others_are_pointed_out() -> None:
     assert usual.after_gap == 0
     assert late.after_gap == 1
     assert "1 rows come more than 30 days after all others" in late.lines()[2]
-    assert reports._after_gap([(100, 1), (99, 1), (50, 2000), (1, 2000)]) == 2
-    assert reports._after_gap([(100, 1), (99, 9), (50, 2000)]) == 0
+    assert lonely([(100, 1), (99, 1), (50, 2000), (1, 2000)]) == 2
+    assert lonely([(100, 1), (99, 9), (50, 2000)]) == 0
+
+
+def test_the_log_begins_after_few_rows_long_before_all_others() -> None:
+    day = 86_400_000
+    rows = [raw(ts=1538352117000 + item, itemInSession=item) for item in range(5)]
+    reset = raw(ts=946684805000, itemInSession=9)
+    report = read(reset, *rows, raw(ts=1538352117000 + 32 * day)).report
+    assert (report.first_ts, report.before_gap, report.after_gap, report.kept) == (1538352117000, 1, 1, 7)
+    assert (
+        "1 rows come more than 30 days before all others, and the log is taken to begin after them" in report.lines()[2]
+    )
+    assert read(raw(ts=1538352117000 - 30 * day), *rows).report.first_ts == 1538352117000 - 30 * day
+
+
+def test_of_two_rows_far_apart_neither_is_the_odd_one() -> None:
+    report = read(raw(), raw(ts=1638352117000)).report
+    assert (report.first_ts, report.before_gap, report.after_gap) == (1538352117000, 0, 0)
 
 
 # Formats
