@@ -23,13 +23,13 @@ from monitoring.findings.summary import (
     AtRiskCounts,
     BeforeAndNow,
     FeatureSummary,
-    LogFile,
     LogSummary,
     ModelSummary,
     RankedFeature,
     Reference,
     Stale,
     Summary,
+    UnusableFile,
     Volume,
 )
 
@@ -37,7 +37,7 @@ PAGE: Final = Path(__file__).parent.parent / "docs" / "summary.md"
 PARTS: Final[tuple[type[BaseModel], ...]] = (
     Summary, ModelSummary, Stale, Reference, BeforeAndNow, Volume, FeatureSummary, Measure, RankedFeature, Segment,
     Performance, EstimatedPerformance, RealisedPerformance, JudgedCustomers, PendingLabels, Metrics, AtRiskCounts,
-    LogSummary, LogFile,
+    LogSummary, UnusableFile,
 )  # fmt: skip
 HEAD: Final = """# `summary.json`
 

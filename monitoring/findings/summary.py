@@ -140,10 +140,10 @@ class LineCounts(Stored):
     erased: int = 0
     """Lines that were erased on request."""
     other_contract: int = 0
-    """Predictions made for other features."""
+    """Predictions of the week made for other features: they count, but their features are not compared."""
 
 
-class LogFile(LineCounts):
+class UnusableFile(LineCounts):
     """A file of the log with lines that cannot be used."""
 
     leading_fields: ClassVar[tuple[str, ...]] = ("file",)
@@ -161,7 +161,7 @@ class LogSummary(LineCounts):
     """Files that were read."""
     lines: int = 0
     """Lines in all."""
-    unusable: tuple[LogFile, ...] = ()
+    unusable: tuple[UnusableFile, ...] = ()
     """The files with `partial` or `foreign` lines."""
 
     @property

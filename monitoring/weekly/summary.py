@@ -16,13 +16,13 @@ from monitoring.findings.summary import (
     AtRiskCounts,
     BeforeAndNow,
     FeatureSummary,
-    LogFile,
     LogSummary,
     ModelSummary,
     RankedFeature,
     Reference,
     Stale,
     Summary,
+    UnusableFile,
     Volume,
 )
 from monitoring.labels.late_labels import LabelledWeek
@@ -201,6 +201,6 @@ def _log(counts: Sequence[FileCounts]) -> LogSummary:
     return LogSummary(
         files=len(counts),
         lines=everything.lines,
-        unusable=tuple(LogFile(**vars(one)) for one in counts if one.unusable),
+        unusable=tuple(UnusableFile(**vars(one)) for one in counts if one.unusable),
         **{name: lines for name, lines in vars(everything).items() if isinstance(lines, int)},
     )
