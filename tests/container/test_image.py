@@ -28,10 +28,12 @@ from churn.model.champion import read_champion
 from churn.model.explaining import Explainer
 from churn.model.scoring import Scorer
 from scripts.image import HARDENED, USER, container
+from serving.prediction_writer import PredictionLog
 from serving.requests import parse_predict
 from tests.conftest import ChampionModel
 from tests.container.local_base import Surroundings, surroundings
 from tests.integration.test_service import customers
+from tests.serving.test_prediction_writer import append, logged
 from tests.support.serving import PATIENCE, PROJECT, free_port
 
 pytestmark = pytest.mark.container
@@ -350,6 +352,41 @@ def test_the_reports_job_gets_the_very_model_that_is_served(
     assert copied == champion.champion
     name, version = copied.tag.split(":")
     assert load(tmp_path / "models" / name / version, copied.tag, copied.sha256).manifest == champion.model.manifest
+
+
+def erasing() -> dict[str, tuple[str, ...]]:
+    """How the customer `7` is erased by a job of its own, by where that is said."""
+    stack = yaml.safe_load((PROJECT / "deploy" / "compose" / "compose.yaml").read_text())
+    job = yaml.safe_load((PROJECT / "deploy" / "kubernetes" / "base" / "erase.yaml").read_text())
+    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    return {
+        "compose": (*stack["services"]["erase"]["entrypoint"], "--customer", "7"),
+        "kubernetes": tuple(word.replace("$(CUSTOMER)", "7") for word in container["command"]),
+    }
+
+
+@pytest.mark.parametrize("where", ["compose", "kubernetes"])
+def test_a_customer_is_erased_by_a_job_of_its_own(image: Image, tmp_path: Path, where: str) -> None:
+    append(PredictionLog(tmp_path, "m"), "7", "8", "7.0")
+    program, *arguments = erasing()[where]
+    for path in (tmp_path, *tmp_path.iterdir()):
+        os.chown(path, USER, USER)
+    place = ("--volume", f"{tmp_path}:/predictions", "--env", "CHURN_LOG_DIR=/predictions")
+    run = ("run", "--rm", *HARDENED, "--network", "none", *place, "--entrypoint", program, image.name, *arguments)
+    assert image.ask(*run) == "2 lines erased in /predictions"
+    assert logged(tmp_path) == ["8"]
+
+
+def test_a_customer_is_erased_beside_the_running_service(served: Container) -> None:
+    with served.client() as client:
+        asked = {"customers": [customer | {"customer_id": "to-be-erased"} for customer in customers(1)]}
+        assert client.post("/predict", json=asked).status_code == 200
+        command = ("python", "-m", "churn.prediction_log", "erase", "--folder", "/predictions", "--customer")
+        assert served.execute(*command, "to-be-erased").returncode == 0
+        nothing = served.execute(*command, "to-be-erased")
+        assert (nothing.returncode, nothing.stdout) == (3, "0 lines erased in /predictions\n")
+        assert client.post("/predict", json=asked).status_code == 200
+    assert logged(served.volume).count("to-be-erased") == 1
 
 
 @pytest.mark.parametrize("altered", ["forest.onnx", "forest.npz", "manifest.json"])

@@ -98,7 +98,8 @@ def of_kubernetes(manifests: list[Manifest]) -> list[Manifest]:
 def pod_specs() -> list[Manifest]:
     deployment = named("Deployment", "churn-service")["spec"]["template"]["spec"]
     job = named("CronJob", "churn-weekly-report")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    return [deployment, job]
+    erase = named("CronJob", "churn-erase")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return [deployment, job, erase]
 
 
 def containers() -> list[Manifest]:
@@ -141,6 +142,7 @@ def test_setting_an_image_reaches_every_container_of_it(overlay: Path) -> None:
     used = [(found["name"], found["image"]) for found in all_containers(overlaid(overlay, tags))]
     assert sorted(used) == [
         ("churn-service", tags["churn-service"]),
+        ("erase", tags["churn-service"]),
         ("model", tags["churn-service"]),
         ("report", tags["churn-report"]),
     ]
@@ -189,7 +191,7 @@ def test_no_container_has_privileges_and_each_has_bounds(container: Manifest) ->
     assert "memory" in container["resources"]["limits"]
 
 
-@pytest.mark.parametrize("spec", pod_specs(), ids=["service", "report"])
+@pytest.mark.parametrize("spec", pod_specs(), ids=["service", "report", "erase"])
 def test_every_pod_runs_as_the_images_user_without_a_token(spec: Manifest) -> None:
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["runAsUser"] == USER
@@ -197,7 +199,7 @@ def test_every_pod_runs_as_the_images_user_without_a_token(spec: Manifest) -> No
     assert spec["automountServiceAccountToken"] is False
 
 
-@pytest.mark.parametrize("spec", pod_specs(), ids=["service", "report"])
+@pytest.mark.parametrize("spec", pod_specs(), ids=["service", "report", "erase"])
 def test_every_mounted_volume_is_declared_and_every_claim_exists(spec: Manifest) -> None:
     declared = {volume["name"]: volume for volume in spec["volumes"]}
     for container in [*spec["containers"], *spec.get("initContainers", [])]:
@@ -285,6 +287,28 @@ def test_replicas_can_share_the_log_and_the_report_only_reads_it() -> None:
     (report,) = pod_specs()[1]["containers"]
     (mount,) = [mount for mount in report["volumeMounts"] if mount["name"] == "predictions"]
     assert mount["readOnly"] is True
+
+
+def test_erasure_starts_by_hand_alone_writes_to_the_log_and_calls_nobody() -> None:
+    job = named("CronJob", "churn-erase")["spec"]
+    assert job["suspend"] is True
+    (container,) = pod_specs()[2]["containers"]
+    assert container["volumeMounts"] == [{"name": "predictions", "mountPath": "/predictions"}]
+    assert container["command"] == ["python", "-m", "churn.prediction_log", "erase", "--customer=$(CUSTOMER)"]
+    by_name = {variable["name"]: variable for variable in container["env"]}
+    assert by_name["CHURN_LOG_DIR"]["value"] == "/predictions"
+    assert by_name["CUSTOMER"]["valueFrom"]["secretKeyRef"] == {"name": "churn-erase", "key": "customer"}
+    policy = named("NetworkPolicy", "churn-erase")["spec"]
+    assert policy.keys() == {"podSelector", "policyTypes"}
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    labels = job["jobTemplate"]["spec"]["template"]["metadata"]["labels"]
+    assert policy["podSelector"]["matchLabels"] == labels
+
+    stack = compose()["services"]["erase"]
+    assert (stack["profiles"], stack["network_mode"]) == (["erase"], "none")
+    assert stack["entrypoint"] == container["command"][:4]
+    assert stack["environment"] == {"CHURN_LOG_DIR": "/predictions"}
+    assert stack["volumes"] == ["predictions:/predictions"]
 
 
 def alerts() -> list[Manifest]:
