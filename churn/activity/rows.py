@@ -91,7 +91,9 @@ def _value(column: str) -> str:
         return name_sql(_raw(column), _NAMES[column])
     value = value_sql(_raw(column))
     # Most are numbers, which need no second look. Not a number, which is above all others, is absent.
-    return f"CASE WHEN {_number(column)} <= 1e308 THEN {_raw(column)} ELSE {value} END" if column in _NUMBERS else value
+    if column not in _NUMBERS:
+        return value
+    return f"CASE WHEN {_number(column)} <= 1e308 THEN {trimmed_sql(_raw(column))} ELSE {value} END"
 
 
 # Which texts were read as absent, and where: "userId nan", one per line.
@@ -238,7 +240,12 @@ of all of them only has to tell apart what one customer did in one millisecond."
 def staged(raw: str) -> str:
     """The query for staged rows, of a query for raw rows: `file` and `RAW_COLUMNS`, all text."""
     named = ", ".join(f'"{column}" AS {_raw(column)}' for column in RAW_COLUMNS)
-    numbers = ", ".join(f'try_cast("{column}" AS DOUBLE) AS {_number(column)}' for column in _NUMBERS)
+    # A cast takes spaces around a number, and no other blanks.
+    numbers = ", ".join(
+        f'coalesce(try_cast("{column}" AS DOUBLE), try_cast({trimmed_sql(quoted(column))} AS DOUBLE)) '
+        f"AS {_number(column)}"
+        for column in _NUMBERS
+    )
     values = ", ".join(f'{_value(column)} AS "{column}"' for column in RAW_COLUMNS)
     read = f"SELECT *, {values} FROM (SELECT file, {named}, {numbers} FROM ({raw}))"
     return f"SELECT {_STAGED} FROM (SELECT *, {_FINGERPRINT} FROM (SELECT *, {_PARSED} FROM ({read})))"
