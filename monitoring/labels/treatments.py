@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from churn.customer_ids import customer_key
 from churn.errors import TreatmentsError
 from churn.raw_text import ABSENT
+from churn.spreadsheet import text_of
 
 CUSTOMER: Final = "customer_id"
 DATE: Final = "date"
@@ -56,7 +57,9 @@ def _csv(path: Path) -> Iterator[Row]:
         reader = csv.DictReader(file, strict=True)
         _check_columns(path, "header", reader.fieldnames or ())
         for row in reader:
-            yield f"line {reader.line_num}", row[CUSTOMER], row[DATE]
+            customer = row[CUSTOMER]
+            # The list of customers at risk, from which offers are made, has its ids as cells of a spreadsheet.
+            yield f"line {reader.line_num}", customer if customer is None else text_of(customer), row[DATE]
 
 
 def _parquet(path: Path) -> Iterator[Row]:

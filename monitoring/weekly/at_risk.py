@@ -15,10 +15,10 @@ from churn.contract import NAMES
 from churn.model.artifact import StoredModel
 from churn.model.explaining import Explainer, Value, reasons
 from churn.model.scoring import Encoder
+from churn.spreadsheet import cell
 
 REASONS: Final = 3
 HEADER: Final = ("customer_id", "churn_probability", *(f"reason_{number}" for number in range(1, REASONS + 1)))
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 _BLOCK: Final = 2_000
 
 
@@ -57,7 +57,7 @@ def _rows(block: pd.DataFrame) -> Iterator[tuple[str, float, dict[str, Value]]]:
 def table(customers: list[AtRisk]) -> bytes:
     """The list as CSV, UTF-8, most at risk first.
 
-    A cell that a spreadsheet would run as a formula begins with an apostrophe.
+    No cell is run as a formula by a spreadsheet; `churn.spreadsheet.text_of` reads a cell back.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")
@@ -66,8 +66,3 @@ def table(customers: list[AtRisk]) -> bytes:
         why = [*customer.reasons, *[""] * (REASONS - len(customer.reasons))]
         writer.writerow(map(cell, [customer.customer_id, f"{customer.churn_probability:.4f}", *why]))
     return buffer.getvalue().encode()
-
-
-def cell(text: str) -> str:
-    """A text that no spreadsheet runs (OWASP, "CSV Injection")."""
-    return f"'{text}" if text.startswith(_FORMULA) else text

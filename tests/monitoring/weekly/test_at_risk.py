@@ -2,6 +2,7 @@
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from churn.contract import NAMES
 from churn.model.explaining import Explainer, reasons
 from churn.model.scoring import Encoder
-from monitoring.weekly.at_risk import HEADER, AtRisk, cell, explained, table
+from churn.spreadsheet import cell, text_of
+from monitoring.labels.treatments import read_treatments
+from monitoring.weekly.at_risk import HEADER, AtRisk, explained, table
 from tests.conftest import ChampionModel
 from tests.support.predictions import week_of_customers
 
@@ -29,15 +32,27 @@ def test_the_most_at_risk_come_first_and_equals_by_id() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1", '=HYPERLINK("http://x")'])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1", '=HYPERLINK("http://x")', "x;=1", "'=1"]
+)
 def test_a_cell_that_a_spreadsheet_would_run_is_text(text: str) -> None:
     ((_, *_), row) = rows(table([AtRisk(text, 0.5, (text,))]))
-    assert row[0] == row[2] == f"'{text}"
+    assert row[0] == row[2] == cell(text) != text
+    assert text_of(row[0]) == text
 
 
-@given(st.text(st.characters(exclude_characters="\x00", codec="utf-8"), min_size=1))
+@given(st.text(st.characters(codec="utf-8"), min_size=1))
 def test_every_id_survives_the_file(customer_id: str) -> None:
-    assert rows(table([AtRisk(customer_id, 0.5, ())]))[1][0] == cell(customer_id)
+    assert text_of(rows(table([AtRisk(customer_id, 0.5, ())]))[1][0]) == customer_id
+
+
+def test_offers_made_from_the_list_are_to_the_customers_of_the_list(tmp_path: Path) -> None:
+    customers = ["=1", "'=1", "x;=1", "x\n=1", "x\x00=1", "-30", "30"]
+    listed = [row[0] for row in rows(table([AtRisk(one, 0.5, ()) for one in customers]))[1:]]
+    path = tmp_path / "offers.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("customer_id", "date"), *((one, "2018-11-05") for one in listed)])
+    assert set(read_treatments(path).customer_id) == set(customers)
 
 
 def test_reasons_are_those_of_the_model_for_that_customer(champion: ChampionModel) -> None:
