@@ -24,7 +24,8 @@ FILES = {AT_RISK, COLUMNS, DRIFT, MANAGER, SUMMARY}
 
 UNDRAWN = """
 from churn.command import run
-from monitoring import evidently_report, report
+from monitoring import report
+from monitoring.pages import evidently_report
 
 evidently_report._evidently = lambda *_: "<html><body></body></html>"
 run(report.main)
