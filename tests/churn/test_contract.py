@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from churn.contract import (
     CONTRACT_VERSION,
     FEATURES,
+    GROUPS,
     NAMES,
     NULLABLE,
     Customer,
@@ -27,6 +28,12 @@ def test_the_version_names_this_contract() -> None:
 
 def test_names_are_unique() -> None:
     assert len(set(NAMES)) == len(FEATURES) == 69
+
+
+def test_the_groups_are_the_features_in_their_order() -> None:
+    assert [name for group in GROUPS for name in group.names] == list(NAMES)
+    assert [feature.group for feature in FEATURES] == [group.name for group in GROUPS for _ in group.names]
+    assert GROUPS[0].name == "profile"
 
 
 def test_every_feature_is_described_for_a_manager() -> None:
