@@ -35,6 +35,11 @@ TEXTFILE: Final = Setting(
     "CHURN_METRICS_TEXTFILE", "", "File `*.prom` in the folder of node_exporter's textfile collector."
 )
 PUSHGATEWAY: Final = Setting("CHURN_PUSHGATEWAY", "", "URL of a Prometheus Pushgateway.")
+NAMESPACE: Final = Setting(
+    "CHURN_NAMESPACE",
+    "",
+    "Label `namespace` of the metrics that are pushed. It keeps apart the deployments that share a Pushgateway.",
+)
 REPORTS_URL: Final = Setting(
     "CHURN_REPORTS_URL",
     "",
@@ -54,10 +59,12 @@ SETTINGS: Final = (
     SMTP_PASSWORD_FILE,
     TEXTFILE,
     PUSHGATEWAY,
+    NAMESPACE,
     REPORTS_URL,
 )
 
 _ADDRESS: Final = re.compile(r"[^\s@<>,;:\"]+@[^\s@<>,;:\"]+", re.ASCII)
+_LABEL_VALUE: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?", re.ASCII)
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _HIDDEN: Final = "…"
 """Shown in place of a value that may be a secret."""
@@ -94,6 +101,7 @@ class Channels:
         alert_on: which reports are sent to `webhook` and `mail`. Metrics are always written.
         webhook, mail: who gets a message.
         textfile, pushgateway: where the metrics go.
+        namespace: label of the metrics at the Pushgateway; empty for none.
         reports_url: prefix of links, without a slash at its end.
         refused: channels that are meant to be used and cannot be, with what is wrong with their settings.
     """
@@ -103,6 +111,7 @@ class Channels:
     mail: Mail | None = None
     textfile: Path | None = None
     pushgateway: str | None = None
+    namespace: str = ""
     reports_url: str = ""
     refused: Mapping[str, SettingError] = field(default_factory=dict)
 
@@ -129,6 +138,7 @@ class Channels:
             mail=attempt("email", _mail, None),
             textfile=attempt("textfile", _textfile, None),
             pushgateway=attempt("pushgateway", _pushgateway, None),
+            namespace=text(NAMESPACE, stripped),
             reports_url=attempt("links", _reports_url, ""),
             refused=refused,
         )
@@ -216,9 +226,16 @@ def _pushgateway(environment: Environment) -> str | None:
     given = text(PUSHGATEWAY, environment)
     if not given:
         return None
+    _check_namespace(text(NAMESPACE, environment))
     if "@" in given:
         raise SettingError(PUSHGATEWAY.name, _HIDDEN, "a URL without user and password")
     return _http_url(given, PUSHGATEWAY).rstrip("/")
+
+
+def _check_namespace(given: str) -> None:
+    """Without the right one, the figures would land among those of another deployment: nothing is pushed."""
+    if given and not _LABEL_VALUE.fullmatch(given):
+        raise SettingError(NAMESPACE.name, given, "letters, digits, `-`, `_` and `.`, as the name of a namespace has")
 
 
 def _reports_url(environment: Environment) -> str:

@@ -75,4 +75,4 @@ def _metrics(channels: Channels, measured: Measured, failed: Mapping[str, bool],
     if path is not None:
         yield "textfile", lambda: report_metrics.write_textfile(path, metrics(), keep)
     if gateway is not None:
-        yield "pushgateway", lambda: report_metrics.push(gateway, metrics(), keep)
+        yield "pushgateway", lambda: report_metrics.push(gateway, metrics(), channels.namespace, keep)

@@ -24,7 +24,7 @@ from monitoring.findings.summary import Summary
 from monitoring.reports.week import Week
 
 JOB: Final = "churn_report"
-"""Grouping key of the Pushgateway."""
+"""Grouping key of the Pushgateway, with the namespace where there is one."""
 
 TIMEOUT: Final = 10.0
 """Seconds that the Pushgateway may take for a step."""
@@ -187,15 +187,17 @@ def _carried_over(path: Path, metrics: Families) -> Families:
     return Families((*(family for family in earlier if family.name not in named), *metrics.families))
 
 
-def push(gateway: str, metrics: Families, keep: bool = False, timeout: float = TIMEOUT) -> None:
-    """Replace what the gateway has of this job; `keep` leaves what `metrics` does not name.
+def push(gateway: str, metrics: Families, namespace: str = "", keep: bool = False, timeout: float = TIMEOUT) -> None:
+    """Replace what the gateway has of this job and namespace; `keep` leaves what `metrics` does not name.
+
+    The namespace becomes a label of every metric. Deployments without one overwrite each other.
 
     Raises:
         ChannelError: it was not taken.
     """
     send = pushadd_to_gateway if keep else push_to_gateway
     try:
-        send(gateway, JOB, metrics, timeout=timeout)
+        send(gateway, JOB, metrics, {"namespace": namespace} if namespace else None, timeout=timeout)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise ChannelError(
             f"{gateway}: {_reason(error)}; check CHURN_PUSHGATEWAY and that it can be reached"

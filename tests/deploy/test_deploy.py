@@ -468,7 +468,20 @@ def test_the_targets_and_the_data_source_are_services_of_the_stack() -> None:
         assert path.stem in compose()["services"]
     (sources,) = documents(DEPLOY / "grafana" / "provisioning" / "datasources" / "prometheus.yaml")
     assert [source["url"] for source in sources["datasources"]] == ["http://prometheus:9090"]
-    assert compose()["services"]["report"]["environment"]["CHURN_PUSHGATEWAY"] == "http://pushgateway:9091"
+    assert compose()["services"]["report"]["environment"] == {
+        "CHURN_PUSHGATEWAY": "http://pushgateway:9091",
+        "CHURN_NAMESPACE": "churn",
+    }
+
+
+def test_the_report_pushes_under_the_namespace_that_its_targets_have() -> None:
+    (target,) = json.loads((DEPLOY / "prometheus" / "targets" / "churn-service.json").read_text())
+    assert compose()["services"]["report"]["environment"]["CHURN_NAMESPACE"] == target["labels"]["namespace"]
+    (job,) = [one for one in documents(KUBERNETES / "base" / "weekly-report.yaml") if one["kind"] == "CronJob"]
+    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    (variable,) = container["env"]
+    assert variable["name"] == "CHURN_NAMESPACE"
+    assert variable["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.namespace"}}
 
 
 def test_the_service_of_the_stack_keeps_its_log_and_wants_a_key() -> None:

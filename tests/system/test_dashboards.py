@@ -104,3 +104,19 @@ def test_drift_that_pages_reaches_who_is_on_call(busy: Watched) -> None:
     eventually(lambda: busy.messages() != [], lambda: busy.values("ALERTS"))
     told = {message["labels"]["alertname"]: message["receivers"][0]["name"] for message in busy.messages()}
     assert told == {"ChurnDrift": "on-call"}
+
+
+def test_two_namespaces_share_a_pushgateway_and_keep_their_own_figures(busy: Watched) -> None:
+    now = datetime.now(UTC)
+    week = Week.of(int(now.timestamp() * 1000))
+    for number, namespace in enumerate(("churn", "churn-staging"), 1):
+        counted = summary().model_copy(update={"customers": number, "volume": None})
+        report_metrics.push(
+            busy.pushgateway, report_metrics.of_reports({week: counted}, {}, now.timestamp()), namespace
+        )
+
+    def customers_of() -> dict[str, float]:
+        found = busy.values('churn_report_customers{namespace!=""}')
+        return {one["metric"]["namespace"]: float(one["value"][1]) for one in found}
+
+    eventually(lambda: customers_of() == {"churn": 1, "churn-staging": 2}, customers_of)

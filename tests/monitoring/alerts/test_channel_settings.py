@@ -34,6 +34,7 @@ def test_everything_set(tmp_path: Path) -> None:
             "CHURN_ALERT_SMTP_PASSWORD_FILE": str(tmp_path / "password"),
             "CHURN_METRICS_TEXTFILE": "/metrics/churn.prom",
             "CHURN_PUSHGATEWAY": "http://gateway:9091/",
+            "CHURN_NAMESPACE": "churn-staging",
             "CHURN_REPORTS_URL": "https://reports.example.org/churn/",
         }
     )
@@ -45,6 +46,7 @@ def test_everything_set(tmp_path: Path) -> None:
     assert channels.mail == Mail("mail.example.org", 25, "churn@example.org", receivers, True, "churn", SECRET)
     assert channels.textfile == Path("/metrics/churn.prom")
     assert (channels.pushgateway, channels.reports_url) == ("http://gateway:9091", "https://reports.example.org/churn")
+    assert channels.namespace == "churn-staging"
     assert SECRET not in repr(channels)
 
 
@@ -66,6 +68,7 @@ def test_everything_set(tmp_path: Path) -> None:
         ("textfile", "CHURN_METRICS_TEXTFILE", {"CHURN_METRICS_TEXTFILE": "/metrics/churn.txt"}),
         ("pushgateway", "CHURN_PUSHGATEWAY", {"CHURN_PUSHGATEWAY": f"http://u:{SECRET}@gateway"}),
         ("pushgateway", "CHURN_PUSHGATEWAY", {"CHURN_PUSHGATEWAY": "gateway:9091"}),
+        ("pushgateway", "CHURN_NAMESPACE", {"CHURN_PUSHGATEWAY": "http://g", "CHURN_NAMESPACE": "a/b"}),
         ("alerts", "CHURN_ALERT_ON", {"CHURN_ALERT_ON": "sometimes"}),
         ("links", "CHURN_REPORTS_URL", {"CHURN_REPORTS_URL": "reports"}),
     ],

@@ -180,9 +180,11 @@ def test_a_success_replaces_the_group_and_a_failure_adds_to_it() -> None:
     with http_sink() as sink:
         push(sink.url, of_reports({WEEK: summary()}, {}, 5))
         push(f"{sink.url}/prefix", of_failure({}, 9), keep=True)
+        push(sink.url, of_failure({}, 9), "churn-staging")
     assert [(request.method, request.path) for request in sink.requests] == [
         ("PUT", "/metrics/job/churn_report"),
         ("POST", "/prefix/metrics/job/churn_report"),
+        ("PUT", "/metrics/job/churn_report/namespace/churn-staging"),
     ]
     assert read(sink.requests[0].body.decode())[key(LAST_SUCCESS)] == 5
     assert read(sink.requests[1].body.decode()) == {key(LAST_FAILURE): 9}
