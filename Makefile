@@ -160,6 +160,18 @@ report: $(DEMO) ## the weekly drift report of what was served (WEEK=2018-W44; th
 	$(RUN) -m monitoring.report --log-dir $(CHURN_LOG_DIR) --reports $(REPORTS) $(if $(WEEK),--week $(WEEK)) \
 	  $(if $(EVENTS),--events '$(EVENTS)') $(if $(TREATMENTS),--treatments '$(TREATMENTS)')
 
+OFFERS ?= $(DATA)/offers.csv
+CAMPAIGN := --reports $(REPORTS) --file '$(OFFERS)'
+
+.PHONY: offers
+offers: $(DEMO) ## who of a week's list gets an offer, and who is held out (WEEK, DATE, SEED, OFFERS, the campaign's file)
+	$(RUN) -m monitoring.offers assign $(CAMPAIGN) --seed $(SEED) $(if $(WEEK),--week $(WEEK)) $(if $(DATE),--date $(DATE))
+
+.PHONY: offers-effect
+offers-effect: $(DEMO) ## whether the offers keep customers (EVENTS, a newer log; OFFER_COST and KEPT_VALUE for the profit)
+	$(RUN) -m monitoring.offers effect $(CAMPAIGN) --events '$(EVENTS)' \
+	  $(if $(OFFER_COST),--offer-cost $(OFFER_COST)) $(if $(KEPT_VALUE),--kept-value $(KEPT_VALUE))
+
 .PHONY: monitor-ui
 monitor-ui: $(DEMO) ## show the weeks in Evidently's own pages on MONITOR_PORT, until interrupted
 	$(RUN) -m monitoring.evidently_ui --reports $(REPORTS) --workspace $(DATA)/evidently --host $(HOST) --port $(MONITOR_PORT)

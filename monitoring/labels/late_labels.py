@@ -35,7 +35,8 @@ from monitoring.findings.performance import (
     PendingLabels,
     RealisedPerformance,
 )
-from monitoring.labels.treatments import read_treatments
+from monitoring.labels.hold_out import HELD_OUT_SHARE
+from monitoring.labels.treatments import HELD_OUT, read_treatments
 from monitoring.performance.realised import REALISED, figures
 from monitoring.prediction_log.log_files import Spool
 from monitoring.prediction_log.log_lines import stage_answers
@@ -61,16 +62,20 @@ UNJUDGED: Final = {
         "churned IS NOT NULL AND NOT at_risk"
     ),
 }
-ONE_BY_ONE: Final = ("customer_id", "churn_probability", "1", "")
+ONE_BY_ONE: Final = ("customer_id", "churn_probability", "{weight}", "")
 ADDED_UP: Final = (
     f"hash(customer_id) % {GROUPS}",
     f"round(churn_probability / {GRID}) * {GRID}",
-    "count(*)",
+    "sum({weight})",
     "GROUP BY ALL",
 )
 """SQL for the cluster, the probability, the number of rows, and the grouping."""
 
-_TREATMENTS: Final = pa.schema([("customer_id", pa.string()), ("day", pa.int64())])
+EVENLY: Final = "1"
+FOR_THE_OFFERED: Final = f"CASE WHEN held_out THEN {1 / HELD_OUT_SHARE} ELSE 1 END"
+"""SQL for how many rows one stands for: a customer who was held out also for those who got an offer."""
+
+_TREATMENTS: Final = pa.schema([("customer_id", pa.string()), ("day", pa.int64()), ("group", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -119,8 +124,11 @@ class LateLabels:
         self._settings = settings
         self._treatments = treatments
         self._labelled: tuple[Week, Definition] | None = None
-        nobody = pd.DataFrame({"customer_id": pd.Series(dtype="object"), "day": pd.Series(dtype="int64")})
-        listed = pa.Table.from_pandas(nobody if treatments is None else treatments, _TREATMENTS, preserve_index=False)
+        listed = (
+            _TREATMENTS.empty_table()
+            if treatments is None
+            else pa.Table.from_pandas(treatments, _TREATMENTS, preserve_index=False)
+        )
         backend.con.register("listed", listed)
         backend.con.execute("CREATE TABLE treatments AS FROM listed")
         backend.con.unregister("listed")
@@ -171,7 +179,8 @@ class LateLabels:
         pending = self._pending(week, model, definition)
         if not self._one("SELECT count(*) FROM outcomes"):
             return LabelledWeek(None, pending)
-        everyone, untreated, treated = (self._part(which, seed) for which in (JUDGED, UNTREATED, TREATED))
+        everyone, treated = self._part(JUDGED, seed), self._part(TREATED, seed)
+        untreated = self._part(UNTREATED, seed, FOR_THE_OFFERED)
         realised = RealisedPerformance(
             customers=everyone.customers,
             rows=everyone.rows,
@@ -201,12 +210,18 @@ class LateLabels:
         self._labelled = (week, definition)
 
     def _join(self, week: Week, model: str, definition: Definition) -> None:
-        """The table `outcomes`: the predictions whose horizon has passed; without a label `churned` is null."""
+        """The table `outcomes`: the predictions whose horizon has passed; without a label `churned` is null.
+
+        A group lasts a whole horizon, so it also covers predictions made after its day.
+        """
+        about = f"""FROM treatments AS t WHERE t.customer_id = a.customer_id
+            AND t.day + CASE WHEN t."group" IS NULL THEN 0 ELSE {definition.horizon_days} END >= a.as_of // {DAY_MS}
+            AND t.day <= (a.as_of + $horizon) // {DAY_MS}"""
         self._execute(
             f"""CREATE OR REPLACE TABLE outcomes AS
                 SELECT a.customer_id, a.as_of, a.churn_probability, a.will_churn, l.churned, l.at_risk,
-                       EXISTS (SELECT 1 FROM treatments AS t WHERE t.customer_id = a.customer_id
-                               AND t.day BETWEEN a.as_of // {DAY_MS} AND (a.as_of + $horizon) // {DAY_MS}) AS treated
+                       EXISTS ({about} AND t."group" IS DISTINCT FROM '{HELD_OUT}') AS treated,
+                       EXISTS ({about} AND t."group" = '{HELD_OUT}') AS held_out
                 FROM answers AS a LEFT JOIN labelled AS l ON a.customer_id = l.customer_id AND a.as_of = l.as_of
                 WHERE a.model = $model AND a.as_of BETWEEN $first AND $last AND a.as_of + $horizon <= $log_end""",  # noqa: S608  # a constant
             self._about(week, model, definition),
@@ -231,7 +246,7 @@ class LateLabels:
             "log_end": self.log_end,
         }
 
-    def _part(self, which: str, seed: int) -> JudgedCustomers:
+    def _part(self, which: str, seed: int, weight: str = EVENLY) -> JudgedCustomers:
         ((customers, rows, churners),) = self._execute(
             "SELECT count(DISTINCT customer_id), count(*), count(DISTINCT customer_id) FILTER (churned = 1) "  # noqa: S608  # a constant
             f"FROM outcomes WHERE {which}"
@@ -239,15 +254,15 @@ class LateLabels:
         if not rows:
             undefined = Metrics(**dict.fromkeys(REALISED, Figure(math.nan)))
             return JudgedCustomers(customers=0, rows=0, churners=0, metrics=undefined)
-        metrics = Metrics(**figures(self._rows(which, rows), seed))
+        metrics = Metrics(**figures(self._rows(which, rows, weight), seed))
         return JudgedCustomers(customers=customers, rows=rows, churners=churners, metrics=metrics)
 
-    def _rows(self, which: str, rows: int) -> pd.DataFrame:
+    def _rows(self, which: str, rows: int, weight: str) -> pd.DataFrame:
         """What `figures` takes: row by row, or equal rows of groups of customers added up."""
         cluster, probability, count, grouped = ONE_BY_ONE if rows <= ROWS_ONE_BY_ONE else ADDED_UP
         frame: pd.DataFrame = self._backend.con.execute(
             f"SELECT {cluster} AS cluster, {probability} AS probability, will_churn AS flagged, churned, "  # noqa: S608  # constants
-            f"{count} AS rows FROM outcomes WHERE {which} {grouped} ORDER BY ALL"
+            f"{count.format(weight=weight)} AS rows FROM outcomes WHERE {which} {grouped} ORDER BY ALL"
         ).df()
         return frame
 
@@ -277,6 +292,15 @@ class LateLabels:
             yield (
                 f"{treated.customers:,} customers got an offer: where it works, the model looks wrong; the untreated "
                 "are the ones to judge it by"
+            )
+        yield from self._held_out()
+
+    def _held_out(self) -> Iterator[str]:
+        held_out = self._one(f"SELECT count(DISTINCT customer_id) FROM outcomes WHERE {UNTREATED} AND held_out")  # noqa: S608  # a constant
+        if held_out:
+            yield (
+                f"{held_out:,} customers were held out and count {1 / HELD_OUT_SHARE:.1f} times among the untreated, "
+                "also for those who got an offer"
             )
 
     def _missing(self) -> Iterator[str]:

@@ -12,10 +12,12 @@ from typing import Any, Final
 import pandas as pd
 
 from churn.contract import NAMES
+from churn.customer_ids import customer_key
+from churn.errors import ReportError
 from churn.model.artifact import StoredModel
 from churn.model.explaining import Explainer, Value, reasons
 from churn.model.scoring import Encoder
-from churn.spreadsheet import cell
+from churn.spreadsheet import cell, text_of
 
 REASONS: Final = 3
 HEADER: Final = ("customer_id", "churn_probability", *(f"reason_{number}" for number in range(1, REASONS + 1)))
@@ -66,3 +68,29 @@ def table(customers: list[AtRisk]) -> bytes:
         why = [*customer.reasons, *[""] * (REASONS - len(customer.reasons))]
         writer.writerow(map(cell, [customer.customer_id, f"{customer.churn_probability:.4f}", *why]))
     return buffer.getvalue().encode()
+
+
+def read_table(content: bytes, file: object) -> list[AtRisk]:
+    """What `table` was given, ids as their keys.
+
+    Raises:
+        ReportError: it is no such list; the message names `file`, the line and the field.
+    """
+    reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig", errors="replace"), newline=""))
+    for name in HEADER:
+        if name not in (reader.fieldnames or ()):
+            raise ReportError(f"{file}: header: {name} is missing; make the report of this week again")
+    return [_read_row(row, f"{file}: line {reader.line_num}") for row in reader]
+
+
+def _read_row(row: dict[str, Any], place: str) -> AtRisk:
+    texts = {name: text_of(row[name] or "") for name in HEADER}
+    try:
+        probability = float(texts["churn_probability"])
+    except ValueError as error:
+        found = repr(texts["churn_probability"][:40])
+        raise ReportError(
+            f"{place}: churn_probability: found {found}, expected a number; make the report of this week again"
+        ) from error
+    why = tuple(texts[name] for name in HEADER[2:] if texts[name])
+    return AtRisk(customer_key(texts["customer_id"]), probability, why)

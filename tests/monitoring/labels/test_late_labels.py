@@ -344,6 +344,42 @@ def test_treated_and_untreated_are_told_apart(
     ) in notes
 
 
+def test_who_was_held_out_is_untreated_and_stands_for_those_who_got_an_offer(
+    asked: Callable[..., Path],
+    reports: ReportFolder,
+    event_log: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also when the group is of an earlier list, as far as its horizon goes; one by one and added up alike."""
+    folder, events = asked(), event_log(THURSDAY + 31 * DAY_MS)
+    dates = ("2018-10-01", "2018-10-02", "2018-11-01", "2018-12-02")  # the first and the last do not cover 11-01
+    rows = [(number, dates[number % 4], "held_out" if number % 8 < 4 else "offered") for number in range(160)]
+    offers = tmp_path / "offers.csv"
+    offers.write_text("customer_id,date,group\n" + "".join(f"{','.join(map(str, row))}\n" for row in rows))
+    found = report(folder, reports, events, treatments=offers)["realised"]
+    expected = judged_by_training(folder, events)
+    number = expected["customer_id"].astype(int)
+    covered = (number < 160) & (number % 4).isin([1, 2])
+    treated, held_out = covered & (number % 8 >= 4), covered & (number % 8 < 4)
+    part = expected[~treated]
+    weight = np.where(held_out[~treated], 1 / 0.15, 1.0)
+    figures = {
+        "auc": roc_auc_score(part["churned"], part["churn_probability"], sample_weight=weight),
+        "precision": precision_score(part["churned"], part["will_churn"], sample_weight=weight),
+        "recall": recall_score(part["churned"], part["will_churn"], sample_weight=weight),
+    }
+    assert values(found["untreated"], figures) == pytest.approx(figures, abs=1e-12)
+    assert (found["treated"]["customers"], found["untreated"]["customers"]) == (treated.sum(), len(part))
+    assert values(found, ["auc"])["auc"] == pytest.approx(by_scikit_learn(expected)["auc"], abs=1e-12)
+    assert any(
+        note.startswith(f"{held_out.sum()} customers were held out and count 6.7 times") for note in found["notes"]
+    )
+    monkeypatch.setattr(late_labels, "ROWS_ONE_BY_ONE", 0)
+    again = report(folder, reports, events, treatments=offers)["realised"]
+    assert values(again["untreated"], figures) == pytest.approx(figures, abs=0.01)
+
+
 def test_a_customer_is_one_in_predictions_events_and_treatments_however_spelled(
     asked: Callable[..., Path], reports: ReportFolder, event_log: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def listed(frame: pd.DataFrame) -> list[tuple[str, int]]:
-    return list(frame.itertuples(index=False, name=None))
+    return list(frame[["customer_id", "day"]].itertuples(index=False, name=None))
 
 
 def test_a_csv_of_customers_and_days(tmp_path: Path) -> None:
@@ -46,6 +46,15 @@ def test_parquet_says_the_same(tmp_path: Path, dates: list[object]) -> None:
     assert listed(read_treatments(path)) == [("7", NOVEMBER_5), ("8", NOVEMBER_5 + 1)]
 
 
+def test_a_campaign_has_groups_and_other_files_have_none(tmp_path: Path) -> None:
+    path = written(tmp_path, "customer_id,date,group\n8,2018-11-05, held_out \n7,2018-11-05,offered\n")
+    assert read_treatments(path)["group"].tolist() == ["offered", "held_out"]
+    parquet = tmp_path / "offers.parquet"
+    read_treatments(path).assign(date=date(2018, 11, 5)).to_parquet(parquet)
+    assert read_treatments(parquet)["group"].tolist() == ["offered", "held_out"]
+    assert read_treatments(written(tmp_path, "customer_id,date\n7,2018-11-05\n"))["group"].tolist() == [None]
+
+
 def test_nobody_treated_is_an_answer(tmp_path: Path) -> None:
     assert listed(read_treatments(written(tmp_path, "customer_id,date\n"))) == []
 
@@ -59,6 +68,15 @@ def test_nobody_treated_is_an_answer(tmp_path: Path) -> None:
         ("customer_id,date\n7,2018-11-05T01:00:00+02:00\n", "line 2: date: found '2018-11-05T01:00:00"),
         ("customer_id,date\n7\n", "line 2: date: found None"),
         ("customer_id,date\n ,2018-11-05\n", "line 2: customer_id: found ' ', expected a customer's id"),
+        (
+            "customer_id,date,group\n7,2018-11-05,control\n",
+            "line 2: group: found 'control', expected offered or held_out",
+        ),
+        ("customer_id,date,group\n7,2018-11-05\n", "line 2: group: found None, expected offered or held_out"),
+        (
+            "customer_id,date,group\n7,2018-11-05,offered\n8,2018-11-05,held_out\n 7.0,2018-11-06,held_out\n",
+            "line 4: group: found 'held_out', expected offered, the customer's group in line 2",
+        ),
         ("customer,date\n7,2018-11-05\n", "header: customer_id: found 'customer, date', expected columns"),
         ("", "header: customer_id: found 'nothing', expected columns customer_id and date"),
         ('customer_id,date\n"7,2018-11-05\n', "file: content: found 'unexpected end of data'"),

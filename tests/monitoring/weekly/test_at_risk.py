@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from churn.contract import NAMES
+from churn.errors import ReportError
 from churn.model.explaining import Explainer, reasons
 from churn.model.scoring import Encoder
 from churn.spreadsheet import cell, text_of
 from monitoring.labels.treatments import read_treatments
-from monitoring.weekly.at_risk import HEADER, AtRisk, explained, table
+from monitoring.weekly.at_risk import HEADER, AtRisk, explained, read_table, table
 from tests.conftest import ChampionModel
 from tests.support.predictions import week_of_customers
 
@@ -75,3 +76,23 @@ def test_reasons_are_those_of_the_model_for_that_customer(champion: ChampionMode
 def test_nobody_at_risk_is_a_list_with_a_header_only(champion: ChampionModel) -> None:
     nobody = week_of_customers(1).assign(churn_probability=0.5).iloc[:0]
     assert rows(table(list(explained(nobody, champion.model)))) == [list(HEADER)]
+
+
+def test_the_list_is_read_back() -> None:
+    customers = [AtRisk("=1", 0.9, ("-x; y", "z")), AtRisk("b", 0.4, ())]
+    assert read_table(table(customers), "at_risk.csv") == customers
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("customer_id,churn_probability\n", "header: reason_1 is missing"),
+        (
+            "customer_id,churn_probability,reason_1,reason_2,reason_3\n7,high,,,\n",
+            "line 2: churn_probability: found 'high'",
+        ),
+    ],
+)
+def test_a_damaged_list_is_refused_saying_where(content: str, message: str) -> None:
+    with pytest.raises(ReportError, match=f"at_risk.csv: {message}"):
+        read_table(content.encode(), "at_risk.csv")
