@@ -17,11 +17,12 @@ from churn.model.scoring import Matrix, Scorer, Vector
 from churn.prediction_log.line import Api
 from serving import metrics
 from serving.api import Content, Problem
+from serving.batch import Batch
 from serving.memory import give_back
 from serving.micro_batches import MOST_BYTES, MicroBatcher, PendingRequest
 from serving.prediction_writer import Answered, PredictionLog
 from serving.refusals import RequestError
-from serving.requests import Batch, parse_explain, parse_together
+from serving.requests import parse_explain, parse_together
 
 LARGE_BYTES: Final = 1024 * 1024
 """After a larger body, freed memory is given back."""

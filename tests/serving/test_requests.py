@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from churn.contract import CATEGORICAL, FEATURES, NAMES, NULLABLE, NUMERIC, Customer, example_customer
-from serving import requests
+from serving import request_problems, requests
 from serving.api import MAXIMUM_EXPLAIN, MAXIMUM_PREDICT
+from serving.batch import by_columns
 from serving.refusals import RequestError
-from serving.requests import CLOCK_TOLERANCE, SHOWN_PROBLEMS, parse_explain, parse_predict, parse_together
+from serving.request_moments import CLOCK_TOLERANCE, Moments
+from serving.request_problems import SHOWN_PROBLEMS
+from serving.requests import parse_explain, parse_predict, parse_together
 
 NOW = datetime(2018, 11, 2, 12, tzinfo=UTC)
 
@@ -183,7 +186,7 @@ def test_the_check_by_columns_accepts_exactly_what_the_contract_accepts(data: st
     for number in range(data.draw(st.integers(1, 3))):
         changed = data.draw(st.lists(st.sampled_from(FEATURES), max_size=3, unique_by=lambda feature: feature.name))
         rows.append(customer(customer_id=str(number)) | {one.name: data.draw(_values(one)) for one in changed})
-    accepted = requests._by_columns(json.loads(json.dumps(rows)), requests._Moments(NOW))
+    accepted = by_columns(json.loads(json.dumps(rows)), Moments(NOW))
     assert (accepted is not None) == _is_valid(rows)
     if accepted is not None:
         values = [[row[name] for name in NUMERIC] for row in rows]
@@ -235,7 +238,7 @@ def test_ids_that_may_be_different_customers_are_let_in_as_they_are(other: str) 
     "row", [{}, customer() | {"more": 1}, {name: value for name, value in customer().items() if name != "songs_7d"}]
 )
 def test_the_check_by_columns_wants_exactly_the_fields_of_the_contract(row: dict[str, Any]) -> None:
-    assert requests._by_columns([customer(), row], requests._Moments(NOW)) is None
+    assert by_columns([customer(), row], Moments(NOW)) is None
 
 
 @pytest.mark.parametrize(
@@ -256,7 +259,11 @@ def test_a_million_unknown_fields_take_no_more_to_refuse_than_to_read(place: str
     content = (
         json.dumps({"customers": [customer()]} | names) if place == "request" else body(customer() | names).decode()
     )
-    with patch.object(requests, "_problems", side_effect=AssertionError("Pydantic was asked")):
+    asked = AssertionError("Pydantic was asked")
+    with (
+        patch.object(requests, "problems_of", side_effect=asked),
+        patch.object(request_problems, "problems_of", side_effect=asked),
+    ):
         refused = refusal(content.encode())
     assert refused.error.startswith(f"more than {SHOWN_PROBLEMS} problems")
     assert [problem.loc[-1] for problem in refused.detail] == [f"{number}" for number in range(SHOWN_PROBLEMS)]
