@@ -54,7 +54,7 @@ def refusing_to_start(error: ChurnError) -> BentoMLException:
 
 
 def boundary(app: Application) -> Boundary:
-    """What stands between the server and BentoML's application."""
+    """The layers between the server and BentoML's application."""
     return Boundary(
         app,
         Limits(in_flight=SETTINGS.max_in_flight, held=SETTINGS.max_held),
@@ -101,7 +101,7 @@ class Churn:
         tell("start", **self._facts())
 
     def _facts(self) -> dict[str, Any]:
-        """What an operator wants to know of a worker that has started."""
+        """Facts about a worker that has started, for the operator."""
         return {
             "worker": os.getpid(),
             "workers": SETTINGS.workers,

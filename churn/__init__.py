@@ -1,4 +1,4 @@
-"""What training, service and monitoring agree on. Imports none of them."""
+"""The agreements of training, service and monitoring. The package imports none of them."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Which code a model was made with: the git revision, and whether files were changed since."""
+"""The code that made a model: the git revision, and whether files have changed since."""
 
 import shutil
 import subprocess
@@ -35,7 +35,7 @@ def code_version(folder: Path = ROOT) -> CodeVersion:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git says; None where there is no git, no checkout, or no commit."""
+    """The answer of git; None where there is no git, no checkout, or no commit."""
     git = shutil.which("git")
     if git is None:
         return None

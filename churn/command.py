@@ -1,4 +1,4 @@
-"""What every command shares: progress on stderr, and errors a user can put right without a traceback."""
+"""Shared by all commands: progress on stderr, and errors without a traceback that a user can put right."""
 
 import argparse
 import sys

@@ -99,7 +99,7 @@ _YOUNGEST: Final = np.array(WINDOWS) - _DAY_TOLERANCE
 
 
 def broken(numbers: Numbers) -> NDArray[np.bool_]:
-    """Which of `RULES` each row breaks, bool [rows, rules].
+    """The broken `RULES` of each row, bool [rows, rules].
 
     Args:
         numbers: float64 [rows, len(contract.NUMERIC)], each within its bounds.

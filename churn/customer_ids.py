@@ -1,4 +1,4 @@
-"""Which spellings of a customer's id mean the same customer. Needs the standard library only, for erasure's sake."""
+"""Spellings of a customer's id that mean the same customer. Erasure needs the standard library only."""
 
 import re
 from typing import Final

@@ -16,7 +16,7 @@ AT_RISK_DAYS: Final = 30
 """A customer is at risk at `as_of` with an event in this many days before it, unless it was to leave."""
 
 OTHER: Final = "other"
-"""What an operating system or browser becomes that the model has not seen."""
+"""Stands for an operating system or browser that the model has not seen."""
 
 MAXIMUM_CATEGORY_LENGTH: Final = 64
 """In characters."""

@@ -134,7 +134,7 @@ def _put(fresh: Path, target: Path) -> None:
 
 
 def _exchanged(one: Path, other: Path) -> bool:
-    """Whether two names changed places, by `renameat2(2)`."""
+    """Exchange two names by `renameat2(2)`; false where the file system cannot."""
     library = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
     rename = getattr(library, "renameat2", None)
     if rename is None:

@@ -1,4 +1,4 @@
-"""What lies in a folder beside the files that are read: named, counted, and refused where it is too much to ignore."""
+"""Entries of a folder that are not read: named, counted, and refused where they are too many to ignore."""
 
 import os
 from collections.abc import Sequence

@@ -70,7 +70,7 @@ class ServerProcess:
             return False
 
     def said(self) -> str:
-        """What it printed so far, as far as that went to a file."""
+        """The output so far, where it goes to a file."""
         return "" if self.output is None else self.output.read_text(errors="replace")
 
     def workers(self) -> list[int]:

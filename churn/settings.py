@@ -37,7 +37,7 @@ LOG_DIR: Final = Setting("CHURN_LOG_DIR", "data/predictions", "Folder of the pre
 
 
 def given(setting: Setting, environment: Environment = ENVIRONMENT) -> str:
-    """What the variable holds, without the default; empty when it is not set."""
+    """The variable's value, without the default; empty when it is not set."""
     return environment.get(setting.name, "")
 
 

@@ -44,7 +44,7 @@ from training.table.dataset import training_table
 log = logging.getLogger("bench-report-alarms")
 
 DAYS: Final = 150
-"""Of the log that the forest is trained on; the weeks after its newest labelled snapshot may go beyond them."""
+"""Days of the log that the forest is trained on; the weeks after its newest labelled snapshot may go beyond them."""
 
 FOREST: Final = ForestSettings(trees=100, depth=8, leaf=20, jobs=2)
 

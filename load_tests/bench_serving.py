@@ -47,7 +47,7 @@ OPEN_LOOP_SHARE: Final = 0.5
 
 FLOOR_OF_100_SERVED: Final = 0.7
 FLOOR_OF_100_LARGE: Final = 0.55
-"""What share of the floor's requests of a hundred customers is to be reached."""
+"""Target: this share of the floor's throughput with a hundred customers a request."""
 
 SERVICE_NAME: Final = "service"
 FLOOR: Final = "floor"
@@ -58,7 +58,7 @@ PREDECESSOR: Final = "predecessor"
 
 @dataclass(frozen=True)
 class Rival:
-    """What is measured: how it is started, and how it is called in the table."""
+    """A service under test: how it is started, and its name in the table."""
 
     command: tuple[str, ...]
     what: str
@@ -90,13 +90,13 @@ class Job:
 
     @property
     def kind(self) -> tuple[str, str, int]:
-        """What is comparable with each other."""
+        """Services that are comparable with each other."""
         return self.loop, self.path, self.customers
 
 
 @dataclass
 class Results:
-    """What was measured of one forest, round by round."""
+    """Measurements of one forest, round by round."""
 
     forest: dict[str, Any]
     ready: dict[str, float] = field(default_factory=dict)
@@ -216,7 +216,7 @@ def _p99(measured: Measured) -> float:
 
 
 def table(results: Results) -> Iterator[str]:
-    """Of one forest, in Markdown."""
+    """The table of one forest, in Markdown."""
     forest = results.forest
     yield f"\nForest: {forest['name']} ({forest['trees']} trees, {forest['nodes']:,} nodes)\n"
     yield "| what | requests/s | p50 ms | p99 ms | service / this one (smallest to largest) |"
@@ -236,7 +236,7 @@ def table(results: Results) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Target:
-    """What a median is to reach."""
+    """The target of a median."""
 
     what: str
     found: float

@@ -44,7 +44,7 @@ def customers(count: int, **more: Any) -> bytes:
 
 
 def answer(caller: socket.socket) -> bytes:
-    """What the service says until it closes the connection, or nothing more when it resets it."""
+    """Read until the service closes the connection; a reset ends the reading as well."""
     said = b""
     with contextlib.suppress(ConnectionResetError):
         while piece := caller.recv(PIECE):
@@ -148,7 +148,7 @@ def cut_off(url: str, reason: str) -> float:
 
 
 def refused(url: str) -> bool:
-    """Whether the service takes no connection."""
+    """Return true if the service takes no connection."""
     try:
         connect(url).close()
     except ConnectionRefusedError:

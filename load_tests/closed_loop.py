@@ -13,7 +13,7 @@ _WARM_UP_SECONDS: Final = 0.5
 
 @dataclass
 class Measured:
-    """What was measured after warming up. Latencies in seconds."""
+    """Measurements after warming up. Latencies in seconds."""
 
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
@@ -57,7 +57,7 @@ class _Connection(asyncio.Protocol):
 
 
 def whole(received: bytes) -> bool:
-    """Whether an answer has arrived to its end."""
+    """Return true if an answer has arrived to its end."""
     head, separator, body = received.partition(b"\r\n\r\n")
     return bool(separator) and len(body) >= _content_length(head)
 

@@ -61,7 +61,7 @@ CONTRACT: Final = FEATURES
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to one feature: its variable times `scale` plus `shift`, `nulls` more nulls, one label's share."""
+    """The change of one feature: its variable times `scale` plus `shift`, `nulls` more nulls, one label's share."""
 
     feature: str
     shift: float = 0.0

@@ -15,7 +15,7 @@ from monitoring.drift.decision import decide
 
 @dataclass(frozen=True)
 class Rates:
-    """What became of `repetitions` reports of one cell."""
+    """Outcomes of `repetitions` reports of one cell."""
 
     cell: Cell
     repetitions: int = 0
@@ -35,7 +35,7 @@ class Rates:
 
     @property
     def refuted(self) -> bool:
-        """Whether the exact 95 % interval lies wholly beyond the cell's promise."""
+        """True if the exact 95 % interval lies wholly beyond the cell's promise."""
         at_most, at_least = self.cell.at_most, self.cell.at_least
         too_often = at_most is not None and exact_interval(self.alarms, self.repetitions)[0] > at_most
         too_rarely = at_least is not None and exact_interval(self.pages, self.repetitions)[1] < at_least

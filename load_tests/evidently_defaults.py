@@ -1,4 +1,4 @@
-"""What Evidently's default drift preset says of two populations, computed from their counts.
+"""Verdict of Evidently's default drift preset on two populations, computed from their counts.
 
 Evidently itself takes seconds for a report; these are its formulas (reference above 1,000
 rows: Wasserstein distance over the reference's deviation for numbers with more than five
@@ -23,7 +23,7 @@ FEW_VALUES: Final = 5
 
 @dataclass(frozen=True)
 class EvidentlyVerdict:
-    """Whether any column is flagged, and whether the data set is."""
+    """Two flags: any column drifted, and the data set drifted."""
 
     any_column: bool
     dataset: bool

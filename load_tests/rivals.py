@@ -1,4 +1,4 @@
-"""What the service is measured against, as BentoML services.
+"""The alternatives that the service is measured against, as BentoML services.
 
 `Floor` is the framework's floor: the models, settings and boundary of the service around
 BentoML's own request handling, doing nothing. `Parsed` answers a constant where the service

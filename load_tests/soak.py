@@ -37,7 +37,7 @@ CYCLE: Final = (("/predict", 1, 3.0), ("/predict", 100, 1.0), ("/explain", 100, 
 
 @dataclass
 class Soaked:
-    """What was seen. Memory in MB, after each cycle, of the largest worker."""
+    """Observations of a soak. Memory in MB, after each cycle, of the largest worker."""
 
     seconds: float
     requests: int

@@ -1,3 +1,3 @@
-"""What happens after a prediction: the log of predictions, the drift decision, the weekly report."""
+"""Monitoring of predictions: their log, the drift decision, the weekly report."""
 
 import churn  # noqa: F401  # switches usage reporting off before a library is imported

@@ -122,7 +122,7 @@ def summary(
     week: str,
     status: int,
 ) -> Iterator[str]:
-    """What happened, in figures, and where each result lies."""
+    """The results in figures, and the place of each."""
     model = stored_model(champion.tag, champion.sha256)
     metrics, training = model.evaluation, model.training
     auc = metrics.figures["auc"]

@@ -16,7 +16,7 @@ ASKED: Final[dict[Name, tuple[str, ...]]] = {
     "podman": ("info", "--format", "{{.Version.Version}}"),
     "buildah": ("info", "--format", "{{.host.kernel}}"),
 }
-"""What only a working engine answers, in the order in which they are tried."""
+"""Commands that only a working engine answers, in the order in which they are tried."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Engine:
         return self.name != "buildah"
 
     def output(self, image: str, program: str) -> str:
-        """What a Python program prints inside an image, without network.
+        """Run a Python program inside an image, without network; return its output.
 
         Raises:
             EngineError: the image is not there, or the program failed.

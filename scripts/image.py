@@ -36,11 +36,11 @@ HARDENED: Final = (
 
 
 KEYS: Final = "/run/churn-api-keys"
-"""Where the container finds the file of API keys."""
+"""Path of the file of API keys in the container."""
 
 
 def labels(champion: Champion) -> dict[str, str]:
-    """What `inspect` shows of an image: which code, which model, which contract."""
+    """Labels of an image, as `inspect` shows them: code, model, contract."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     return {
         "org.opencontainers.image.title": NAME,

@@ -1,4 +1,4 @@
-"""What the two APIs take and answer, as the OpenAPI document shows it; and the one shape of every refusal."""
+"""Requests and answers of the two APIs, as the OpenAPI document shows them; and the one shape of every refusal."""
 
 from typing import Annotated, Final
 

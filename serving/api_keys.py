@@ -1,4 +1,4 @@
-"""Who may call: API keys from the environment or a file, compared in constant time and never logged."""
+"""API keys from the environment or a file, compared in constant time and never logged."""
 
 import hashlib
 import hmac

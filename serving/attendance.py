@@ -1,4 +1,4 @@
-"""Which workers of a service still take connections, so that the last one can close the door behind it."""
+"""Workers of a service that still take connections: the last one closes the socket."""
 
 import fcntl
 import os

@@ -75,7 +75,7 @@ class Batch:
         )
 
     def keys(self) -> list[tuple[str, str]]:
-        """What must not come twice in a request: customer, however the id is spelled, and moment."""
+        """Keys that must be unique in a request: the customer, however the id is spelled, and the moment."""
         text = "".join(self.customer_ids)
         plain = "." not in text and text.split(None, 1) == [text]  # no blank and no fraction in any of them
         ids = self.customer_ids if plain else map(customer_key, self.customer_ids)

@@ -13,10 +13,10 @@ PACE_SECONDS: Final = 1.0
 
 
 class Mover(Protocol):
-    """What moves bytes to or from a caller."""
+    """A connection that moves bytes to or from a caller."""
 
     def is_slow(self) -> bool:
-        """Whether it moves slower than the least rate."""
+        """True if it is slower than the least rate."""
 
     def cut_off(self) -> None:
         """End it."""
@@ -94,7 +94,7 @@ class ByteBudget:
 
 
 class Share:
-    """What one request takes: first for its body, then for its answer. `mover` moves these, or None while it rests."""
+    """The bytes that one request holds: first for its body, then for its answer. `mover` is None while they rest."""
 
     def __init__(self, budget: ByteBudget) -> None:
         self.size = 0

@@ -75,7 +75,7 @@ class Reading:
         return self._pace.is_slow(now)
 
     def stands_still(self, now: float) -> bool:
-        """Whether it has read next to nothing for long: what should take a second."""
+        """True if the caller has read next to nothing for much longer than it should take."""
         return now - self._since > self._limits.still_seconds
 
 

@@ -43,7 +43,7 @@ class LogWatch:
 
 
 def free_bytes(folder: Path) -> int:
-    """What the service may still write to the volume under the folder."""
+    """Bytes that the service may still write to the folder's volume."""
     volume = os.statvfs(folder)
     return volume.f_bavail * volume.f_frsize
 

@@ -64,7 +64,7 @@ _NOT_LOGGED: Final = 503
 """The status of a request that could not be logged, and of no other."""
 
 _INVALID: Final = frozenset({400, 413, 415})
-"""What is wrong with these is their content; with others it is who asks, when, and for what."""
+"""Statuses for which the content of a request is to blame."""
 
 _FIELDS: Final = frozenset({"customer_id", "as_of", "customers", "top_k", "what_would_help", *NAMES})
 _BINS: Final = [PROBABILITY.labels(f"{index / 10:.1f}") for index in range(10)]
@@ -87,7 +87,7 @@ def _seconds(path: str) -> Histogram:
 
 
 def count_predictions(api: str, probabilities: Sequence[Sequence[float]], flagged: int) -> None:
-    """What requests were answered: the probabilities of each one's customers, and how many of all were flagged."""
+    """Count answered requests: the probabilities of each one's customers, and how many of all were flagged."""
     batch_size = BATCH_SIZE.labels(api)
     for one in probabilities:
         batch_size.observe(len(one))
@@ -101,7 +101,7 @@ def count_predictions(api: str, probabilities: Sequence[Sequence[float]], flagge
 
 
 def count_refusal(refusal: RequestError) -> None:
-    """What a request was refused for, as far as its body is to blame; unknown field names are counted as one."""
+    """Count the reasons of a refused body; unknown field names are counted as one."""
     if refusal.status == _NOT_LOGGED:
         LOG_FAILURES.inc()
     if refusal.status not in _INVALID:
@@ -113,5 +113,5 @@ def count_refusal(refusal: RequestError) -> None:
 
 
 def show_model(tag: str, created: float) -> None:
-    """Which model answers, and since when there is it, as seconds of the epoch."""
+    """Publish the model that answers, and when it was made, as seconds of the epoch."""
     MODEL.labels(tag, CONTRACT_VERSION).set(created)

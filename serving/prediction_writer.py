@@ -204,7 +204,7 @@ class _File:
         self._inode = os.fstat(self._descriptor).st_ino
 
     def usable(self, day: date) -> bool:
-        """Whether the next line belongs here: same day, not torn, and neither deleted nor moved meanwhile."""
+        """True if the next line belongs here: same day, not torn, and neither deleted nor moved meanwhile."""
         return day == self.day and not self._torn and self._is_there()
 
     def _is_there(self) -> bool:

@@ -21,7 +21,7 @@ _ROWS: Final = TypeAdapter(list[Customer])
 
 
 def named(rows: list[Any], moments: Moments) -> RequestError:
-    """What is wrong with rows that are not what the contract says; the last ones are not looked at when it is much."""
+    """Name the problems of rows that break the contract; stop once there are more than an answer shows."""
     problems: list[Problem] = []
     for start in range(0, len(rows), _CHUNK):
         chunk = rows[start : start + _CHUNK]

@@ -41,7 +41,7 @@ _LONGEST_TEXT: Final = 4096
 
 @dataclass(frozen=True)
 class ExplainOptions:
-    """What `explain` is asked for besides the customers."""
+    """Options of an `explain` request."""
 
     top_k: int = DEFAULT_TOP_K
     what_would_help: bool = False

@@ -1,4 +1,4 @@
-"""What a service has at its paths."""
+"""The paths of a service."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Site:
-    """What a service has at its paths: `answers` to POST, `documents` to GET."""
+    """The paths of a service: `answers` to POST, `documents` to GET."""
 
     answers: Mapping[str, Answer] = field(default_factory=dict)
     documents: Mapping[str, Document] = field(default_factory=dict)

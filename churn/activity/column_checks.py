@@ -1,4 +1,4 @@
-"""What is refused because of a whole column: another unit, lost digits, no value that can be used.
+"""Checks of whole columns: a wrong unit, lost digits, or no usable value refuse the log.
 
 A row at a time, each such value looks like one to be dropped or set to null.
 """
@@ -113,7 +113,7 @@ def _check_moments(log: StagedLog, file: LogFile, column: str) -> None:
 
 
 def _has_exponents(log: StagedLog, file: LogFile, column: str) -> bool:
-    """Whether most values of a column are written in scientific notation."""
+    """Return true if most values of a column are in scientific notation."""
     number = f'trim("{column}")'
     sql = f'SELECT count("{column}"), count(*) FILTER ({exponent_sql(number)}) FROM ({query(file, log.duck)})'
     ((values, exponents),) = log.rows(sql, [file])

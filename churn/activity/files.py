@@ -124,7 +124,7 @@ def _as_json(file: LogFile, content: bytes) -> LogFile:
 
 
 def _is_array(start: bytes) -> bool:
-    """Whether JSON that begins so is one array; a line that happens to be an array has other lines after it."""
+    """Return true if JSON that begins so is one array; a line that happens to be an array has other lines after it."""
     line, _, rest = start.partition(b"\n")
     if not line.startswith(b"["):
         return False

@@ -19,7 +19,7 @@ LONGEST_HORIZON_DAYS: Final = 365
 
 @dataclass(frozen=True)
 class Definition:
-    """What churn is, and how far ahead.
+    """A definition of churn, and how far ahead it looks.
 
     Raises:
         SettingError: there is no such definition, or the horizon is out of its range.
@@ -39,7 +39,7 @@ class Definition:
 def labels(
     events: Table, as_of: int, log_end: int, kind: LabelKind = "either", horizon_days: int = HORIZON_DAYS
 ) -> Table:
-    """Whether each customer seen before `as_of` churned in the `horizon_days` from it.
+    """Label each customer seen before `as_of`: churned in the `horizon_days` from it, or not.
 
     `cancellation`: a *Cancellation Confirmation* in the horizon. `inactivity`: no event at
     all in it, by a customer who did a *Submit Downgrade* or *Thumbs Down* before `as_of`.

@@ -93,7 +93,7 @@ def _alone(path: Path) -> Listing:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """What lies in the folder at any depth, without hidden folders; each folder once, links to folders too."""
+    """List the folder at any depth, without hidden folders; each folder once, links to folders too."""
     seen: set[str] = set()
     for parent, folders, names in os.walk(folder, followlinks=True, onerror=_refuse_folder):
         if (place := os.path.realpath(parent)) in seen:

@@ -26,7 +26,7 @@ _ADDED: Final = re.compile(r"(?:\.(?:gz|bz2)|[.\-_]\d[\dt:._-]*)$")
 
 @dataclass(frozen=True)
 class FileName:
-    """What the name says.
+    """The facts that a file's name states.
 
     `kind` is None where the suffix is unknown; `without_suffix` where there is none at all.
     `plain` is the path of the same file when it is not packed. `remedy` is what to do with

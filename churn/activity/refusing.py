@@ -1,4 +1,4 @@
-"""What is refused: a file that is no activity log, and a log in which nobody is a customer."""
+"""Refusals: a file that is no activity log, and a log in which nobody is a customer."""
 
 # ruff: noqa: S608 - this SQL is put together from constants; values are parameters
 

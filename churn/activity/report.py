@@ -45,7 +45,7 @@ _LONGEST_NAME: Final = 40
 
 @dataclass(frozen=True)
 class ReadReport:
-    """What was read, kept and dropped.
+    """Counts of the rows that were read, kept and dropped.
 
     `files` counts those with content. `rows` counts all rows seen, blank lines aside, and
     equals `kept` plus all of `dropped` (by reason). `nulled` counts impossible values set

@@ -181,7 +181,7 @@ NULLED: Final = (
     "length not in seconds above 0, at most 24 hours",
     "status not a whole number from 100 to 599",
 )
-"""What the bits of the staged column `nulled` mean, lowest first."""
+"""Meanings of the bits of the staged column `nulled`, lowest first."""
 
 _NULLED_BITS: Final = " + ".join(
     f'CASE WHEN "{column}" IS NOT NULL AND ({value}) IS NULL THEN {2**bit} ELSE 0 END'

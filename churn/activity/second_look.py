@@ -25,7 +25,7 @@ _AS_TEXT: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constan
 
 @dataclass
 class SecondLook:
-    """What became of the lines of one file.
+    """The fate of the lines of one file.
 
     `copy` holds rows in a plain file. `rescued` counts malformed lines whose rows are all
     in it, `faults` the others by reason. `places` has the first lines with their reasons,

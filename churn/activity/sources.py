@@ -18,7 +18,7 @@ from churn.errors import EventLogError
 from churn.sql import exactly, literal, quoted
 
 _PLACE: Final = re.compile(r"at byte [0-9]+ in (?:line|record/value) [0-9]+|on line: [0-9]+", re.IGNORECASE)
-"""What may be repeated of DuckDB's messages: they quote lines of the file."""
+"""The parts of DuckDB's messages that may be repeated: the rest quotes lines of the file."""
 
 
 def query(file: LogFile, duck: Any) -> str:

@@ -77,6 +77,6 @@ class StagedLog:
         return total
 
     def rows(self, sql: str, files: Iterable[LogFile] | None = None) -> list[Any]:
-        """What a query gives; with `files` it is one that reads them."""
+        """The result of a query; with `files` the query reads them."""
         found: list[Any] = self.duck.execute(sql, None if files is None else parameters(files)).fetchall()
         return found

@@ -140,7 +140,7 @@ def write_events(log: EventLog, path: Path) -> None:
 
 
 def load_events(path: Path, connection: ibis.BaseBackend | None = None) -> EventLog:
-    """What `write_events` wrote. Raises EventLogError when the file is missing, damaged or of another making."""
+    """Read a file of `write_events`. Raises EventLogError when it is missing, damaged or of another making."""
     if not path.is_file():
         raise EventLogError(f"{path}: no typed events there; read the log first (make featurize)")
     backend = connection if connection is not None else connect()

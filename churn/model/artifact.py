@@ -63,7 +63,7 @@ class Calibration(_Stored):
 
 
 class Manifest(_Stored):
-    """What the files beside it are, and how they came to be.
+    """The manifest: digests of the files beside it, and how they came to be.
 
     `typical` holds, over the customers of the reference who stayed, the median of each
     numeric feature and the share of each category. `importance` is each feature's share
@@ -180,7 +180,7 @@ def _check_unpacked_size(content: bytes) -> None:
 
 
 def is_exact_tag(tag: str) -> bool:
-    """Whether a text is `name:version` as the model store writes it; `latest` moves, so it is none."""
+    """Return true if a text is `name:version` as the model store writes it; `latest` moves, so it is none."""
     return _TAG.fullmatch(tag) is not None and not tag.endswith(":latest")
 
 

@@ -27,7 +27,7 @@ class Champion:
 
 
 def champion_path() -> Path:
-    """Where the champion pointer is: `CHURN_CHAMPION`, or `champion.json` beside `service.py`."""
+    """The place of the champion pointer: `CHURN_CHAMPION`, or `champion.json` beside `service.py`."""
     given = settings.given(settings.CHAMPION)
     return Path(given) if given else BESIDE_THE_SERVICE
 

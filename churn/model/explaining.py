@@ -76,7 +76,7 @@ class Explainer:
         self._pool = ThreadPoolExecutor(thread_name_prefix="explain")
 
     def column_contributions(self, matrix: Matrix, threads: int = 1) -> Floats:
-        """What each column adds to each row's score.
+        """The contribution of each column to each row's score.
 
         Args:
             matrix: float32 [rows, columns], as `churn.model.scoring.Encoder` makes it.
@@ -95,7 +95,7 @@ class Explainer:
         return np.concatenate([self._explain(mine), *(future.result() for future in futures)])
 
     def contributions(self, matrix: Matrix, threads: int = 1) -> Floats:
-        """What each feature adds to each row's score; a category's columns are added up.
+        """The contribution of each feature to each row's score; a category's columns are added up.
 
         Returns:
             float64 [rows, len(contract.FEATURES)], in the contract's order.
@@ -157,7 +157,7 @@ def reasons(
 
 
 def _rank(contribution: float) -> tuple[bool, float]:
-    """What raises the score comes first; then by size."""
+    """Sort: contributions that raise the score first, then by size."""
     return contribution < 0, -abs(contribution)
 
 

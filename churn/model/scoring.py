@@ -101,7 +101,7 @@ class Scorer:
         return calibrated(score, self._calibration)
 
     def flags(self, probability: Vector) -> NDArray[np.bool_]:
-        """Whether each customer is predicted to churn: probability at or above the threshold."""
+        """Predict churn for each customer: true at or above the threshold."""
         return probability >= self.threshold
 
 

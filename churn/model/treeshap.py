@@ -239,7 +239,7 @@ class _Walk:
         return np.asarray(satisfied, dtype=np.float64)
 
     def _gains(self, satisfied: Floats) -> Floats:
-        """What each edge adds to its column: the integral over t, float64 [nodes, rows]."""
+        """The contribution of each edge to its column: the integral over t, float64 [nodes, rows]."""
         gains = np.zeros(satisfied.shape)
         for point, weight in zip(self._points, self._weights, strict=True):
             gain, products = self._down(satisfied, point)

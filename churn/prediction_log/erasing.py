@@ -31,19 +31,19 @@ _OVERLAP: Final = 4096
 """Bytes that two pieces share, so that what is looked for is whole in one of them."""
 
 _BLANK: Final = rb"(?:\s|\\[tnrfv]|\\u00[0-9a-f]{2}|[\x80-\xff])*"
-"""What may stand around an id within the quotes of JSON; more than what counts as blank."""
+"""Characters that may stand around an id within the quotes of JSON; more than those that count as blank."""
 
 
 @dataclass(frozen=True)
 class Erasure:
-    """What was erased, and what was passed over."""
+    """Counts of an erasure, and the entries that it passed over."""
 
     lines: int
     passed_over: tuple[PassedOver, ...]
 
     @property
     def unseen(self) -> tuple[PassedOver, ...]:
-        """What was passed over, and may hold lines of the customer."""
+        """Entries that were passed over and may hold lines of the customer."""
         return tuple(entry for entry in self.passed_over if entry.lost or (entry.size and is_log(entry.name)))
 
 
@@ -185,14 +185,14 @@ def _taken(source: BinaryIO, count: int) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class _Line:
-    """Where a line lies in a file, and whether it has an end, or was cut short when its process was killed."""
+    """The place of a line in a file. `has_end` is false for a line that was cut short when its process was killed."""
 
     start: int
     end: int
     has_end: bool
 
     def replacement(self) -> Iterator[bytes]:
-        """What takes its place: of the same length, and still a line of JSON if it was a whole one."""
+        """The replacement of a line: of the same length, and still a line of JSON if it was a whole one."""
         head, tail = (ERASED[:-1], b"}\n") if self.has_end else (b"", b"")
         blanks = self.end - self.start - len(head) - len(tail)
         if blanks < 0:  # shorter than any line of the log

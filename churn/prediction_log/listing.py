@@ -32,12 +32,12 @@ class LogFile:
 
     @property
     def is_packed(self) -> bool:
-        """Whether it has to be unpacked before it is read."""
+        """True for a file that must be unpacked before it is read."""
         return self.path.name.endswith(PACKED)
 
     @property
     def stem(self) -> str:
-        """What copies of one file share: names hold the process and its start, so two files of one name are one."""
+        """The name that copies of one file share: names hold the process and its start."""
         return self.path.name.removesuffix(PACKED)
 
 
@@ -51,7 +51,7 @@ class Listing:
 
 
 def listing(folder: Path) -> Listing:
-    """What a folder of the log holds, its sub-folders included; nothing where there is no such folder.
+    """The entries of a folder of the log and of its sub-folders; none where there is no such folder.
 
     Raises:
         PredictionLogError: the folder cannot be read.

@@ -19,7 +19,7 @@ def file_name(day: date, instance: str, number: int) -> str:
 
 
 def is_log(name: str) -> bool:
-    """Whether a name, whatever folder is before it, is that of a file of the log; its date may still be none."""
+    """Return true if a name, after any folders, is that of a file of the log; its date may still be impossible."""
     return _NAME.fullmatch(name.rpartition("/")[2]) is not None
 
 

@@ -66,7 +66,7 @@ class _Bounded:
 
 
 def same_content(one: LogFile, other: LogFile) -> bool:
-    """Whether two files hold the same lines, packed or not."""
+    """Return true if two files hold the same lines, packed or not."""
     with opened(one) as first, opened(other) as second:
         return all(mine == theirs for mine, theirs in zip_longest(_blocks(first), _blocks(second)))
 

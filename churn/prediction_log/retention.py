@@ -1,4 +1,4 @@
-"""Which days of the prediction log are old enough to be deleted, and by which present.
+"""Days of the prediction log that are old enough to be deleted, and the present that decides it.
 
 A wrong clock must not delete the log, so the present is not the clock's alone. It is the
 earlier of this clock and the newest day that the log reaches without a gap of more than
@@ -30,7 +30,7 @@ _KEPT: Final = timedelta(days=30)
 
 @dataclass(frozen=True)
 class Retained:
-    """What retention left. `oldest` is the first day of the log; None when it is empty.
+    """The state that retention left. `oldest` is the first day of the log; None when it is empty.
 
     `blocked` says why what is too old cannot be deleted; empty when it can.
     """

@@ -25,7 +25,7 @@ def cluster_weights(customer_id: "pd.Series[str]", seed: int, resamples: int = R
 
 
 def percentile(drawn: Vector) -> tuple[float, float]:
-    """Where the middle 95 % of the bootstrap draws lie (Efron 1979)."""
+    """The percentile interval: the middle 95 % of the bootstrap draws (Efron 1979)."""
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 

@@ -47,7 +47,7 @@ class Judged:
 
     @cached_property
     def calibration_bin(self) -> NDArray[np.int64]:
-        """Which of ten bins of equal size, by probability, each row is in; ties stay together."""
+        """Assign each row to one of ten bins of equal size, by probability; ties stay together."""
         values, position = np.unique(self.probability, return_inverse=True)
         size = np.bincount(position, weights=self.count, minlength=len(values))
         below = np.cumsum(size) - size

@@ -1,4 +1,4 @@
-"""What the container runs: say where the prediction log goes, then become the service."""
+"""Entry point of the container: say where the prediction log goes, then become the service."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ MOUNTS: Final = Path("/proc/self/mountinfo")
 
 
 def outlives_the_container(folder: Path, mounts: Iterable[str]) -> bool:
-    """Whether a folder lies on a volume, by the lines of `/proc/self/mountinfo` (proc(5)).
+    """Return true if a folder lies on a volume, by the lines of `/proc/self/mountinfo` (proc(5)).
 
     The last mount whose point is the folder or above it decides; the container's own root
     and memory are gone when it is.
@@ -29,7 +29,7 @@ def outlives_the_container(folder: Path, mounts: Iterable[str]) -> bool:
 
 
 def log_folder(wanted: str | None, mounts: Iterable[str]) -> tuple[Path, bool]:
-    """Where the log goes, and whether it is kept: `CHURN_LOG_DIR`, else the volume, else a temporary folder."""
+    """Choose the log's folder and say whether it is kept: `CHURN_LOG_DIR`, else the volume, else a temporary folder."""
     mounts = list(mounts)
     folder = Path(wanted) if wanted else VOLUME
     kept = outlives_the_container(folder.absolute(), mounts)

@@ -43,7 +43,7 @@ def send(mail: Mail, message: Message) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """What a server says may quote what it was sent: its code has to do."""
+    """A server's text may quote the message: only its code is shown."""
     if isinstance(error, smtplib.SMTPResponseException):
         return f"{type(error).__name__}, code {error.smtp_code}"
     if isinstance(error, (TimeoutError, smtplib.SMTPServerDisconnected)):

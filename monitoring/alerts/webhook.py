@@ -67,7 +67,7 @@ def send(webhook: Webhook, message: Message) -> None:
 
 
 def _attempt(webhook: Webhook, content: dict[str, Any]) -> tuple[str | None, bool]:
-    """What went wrong, and whether it may pass."""
+    """The cause of a failure, and whether it may pass."""
     try:
         # What the answer says beyond its status is not read.
         with httpx.stream("POST", webhook.url, json=content, timeout=webhook.timeout) as response:

@@ -70,7 +70,7 @@ def _answers_moved(summary: Summary) -> Iterator[str]:
 
 
 def advice(summary: Summary) -> list[str]:
-    """What to do, most pressing first."""
+    """Advice, most pressing first."""
     if summary.verdict not in ("ok", "drift"):
         return [
             "Draw no conclusions from this week's figures.",

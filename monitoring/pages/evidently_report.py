@@ -285,7 +285,7 @@ def _answering(leading: TestResult | None) -> Callable[[Any, Any, Any, float], t
 
 
 def described(leading: TestResult | None) -> str:
-    """What Evidently shows as the method of a column."""
+    """The name that Evidently shows as the method of a column."""
     if leading is None:
         return "not tested"
     return f"{leading.test}, p adjusted for all tests of the report ({leading.severity})"

@@ -54,7 +54,7 @@ class _Course:
 
     @property
     def rank(self) -> tuple[float, float, str]:
-        """What matters most to the model first, then what moved most."""
+        """Sort key: importance to the model first, then the largest change."""
         return -(self.importance or 0.0), -max((point.multiple or 0.0 for point in self.points), default=0.0), self.name
 
 

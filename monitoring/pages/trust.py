@@ -95,7 +95,7 @@ def worse_than_estimated(summary: Summary) -> bool:
 
 
 def _notes(summary: Summary) -> Iterator[str]:
-    """What the figures leave out, in the words of whoever counted them."""
+    """Limits of the figures: the customers that they leave out."""
     realised = summary.performance.realised
     for note in () if realised is None else realised.notes:
         if note:

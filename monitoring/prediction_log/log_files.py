@@ -15,7 +15,7 @@ LONGEST_LINE: Final = 1_000_000
 
 
 def log_files(folder: Path, most_unread: float = MOST_UNREAD) -> Listing:
-    """What the log holds; a file that lies there several times, plain, packed or in a sub-folder, counts once.
+    """Files of the log; one that lies there several times, plain, packed or in a sub-folder, counts once.
 
     Raises:
         PredictionLogError: more than the share `most_unread` of the bytes cannot be read, or

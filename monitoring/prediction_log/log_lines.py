@@ -64,7 +64,7 @@ _CUSTOMER: Final = f"{customer_key_sql('customer_id')} AS customer_id"
 
 @dataclass(frozen=True)
 class FileCounts:
-    """What one file of the log holds, in lines.
+    """Counts of the lines of one file of the log.
 
     `predictions` were made in the week by the API `predict`, under this code's contract, and
     `other_contract` those made for other features. `explained` are lines of the API `explain`;
@@ -302,7 +302,7 @@ def _without_half_line(connection: duckdb.DuckDBPyConnection, file: ReadableFile
 
 
 def last_line_if_partial(path: Path) -> bytes | None:
-    """What follows the last line end of a file; None when nothing does."""
+    """The text after the last line end of a file; None when there is none."""
     with path.open("rb") as file:
         end = file.seek(0, 2)
         tail = b""

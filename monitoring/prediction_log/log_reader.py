@@ -33,7 +33,7 @@ PICO: Final = 1_000_000_000_000
 
 @dataclass(frozen=True)
 class ModelWeek:
-    """What one model answered in the week. Moments are UTC epoch milliseconds, inclusive."""
+    """Predictions of one model in the week. Moments are UTC epoch milliseconds, inclusive."""
 
     model: str
     predictions: int
@@ -139,7 +139,7 @@ class WeekLog:
         return int(self._one("SELECT count(*) FROM customers WHERE latest", []))
 
     def answers(self, model: str) -> Answers:
-        """What a model answered, each customer once, grouped by probability."""
+        """Predictions of a model, each customer once, grouped by probability."""
         # Of integers, since a sum of doubles has no fixed order.
         mean = f"sum(round(p * {PICO})::BIGINT)::DOUBLE / {PICO} / count(*)"
         sql = (
@@ -223,7 +223,7 @@ def _load(
 
 
 def _newest_week(connection: duckdb.DuckDBPyConnection, log: Listing, spool: Spool, now: datetime) -> Week:
-    """Of the newest `as_of`. Days are read from the newest back, until older ones cannot hold a newer one."""
+    """The week of the newest `as_of`. Days are read from the newest back, until older ones cannot hold a newer one."""
     newest: int | None = None
     until = epoch_ms(now + TOLERANCE)
     for day, files in groupby(reversed(log.files), lambda file: file.day):

@@ -1,1 +1,1 @@
-"""Where weekly reports lie and what their summaries say."""
+"""Folders of the weekly reports, and their summaries."""

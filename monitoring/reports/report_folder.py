@@ -1,4 +1,4 @@
-"""Where the reports lie: one folder a week, replaced in one step, and what is read back of them."""
+"""The folder of the reports: one sub-folder a week, replaced in one step, and read back."""
 
 import contextlib
 import fcntl

@@ -33,7 +33,7 @@ Axes = Any
 
 @dataclass(frozen=True)
 class Caption:
-    """What a plot is. `name` is its file's stem; `alt` says in words what is to be seen."""
+    """A plot. `name` is its file's stem; `alt` describes it in words."""
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""Where the model errs: quality by kind of customer, who is missed, and who is wrongly flagged. Aggregates only."""
+"""Errors of the model: quality by kind of customer, who is missed, and who is wrongly flagged. Aggregates only."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -174,7 +174,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Errors:
-    """Who is missed, against who is caught; and who is wrongly flagged, against who is rightly left alone."""
+    """Compare missed with caught churners, and wrongly flagged with rightly ignored stayers."""
 
     outcomes: tuple[Outcome, ...]
     missed: tuple[Contrast, ...]

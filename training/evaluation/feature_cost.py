@@ -1,4 +1,4 @@
-"""What it costs in AUC to leave a feature out: the same held-out rows, scored by forests that never saw it."""
+"""The cost in AUC of leaving a feature out: the same held-out rows, scored by forests that never saw it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What the ranking of unseen customers owes to each measure: the AUC lost when its values change owners.
+"""Importance of each measure on unseen customers: the AUC lost when its values change owners.
 
 All windows of a measure are shuffled together: songs of 14 days say nearly what songs of
 28 days say, and shuffling one alone would call both unimportant.
@@ -25,7 +25,7 @@ from training.table.split import Fold
 REPEATS: Final = 3
 RESAMPLES: Final = 200
 MOST_ROWS: Final = 5_000
-"""Of more, as many are drawn: enough for two digits, and the cost of a card stays bounded."""
+"""Most rows to draw: enough for two digits, and the cost of a card stays bounded."""
 
 _INTACT: Final = "intact"
 

@@ -81,7 +81,7 @@ class SplitRange:
 
 @dataclass(frozen=True)
 class ProtocolResult:
-    """What random splits of one row per customer find.
+    """Results of random splits of one row per customer.
 
     `customers` and `churners` are all there are, `test_customers` and `test_churners` those
     of one test set.

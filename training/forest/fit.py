@@ -30,7 +30,7 @@ Vector = NDArray[np.float64]
 RANGES: Final = {"trees": (10, 2000), "depth": (1, 30), "leaf": (1, 1000), "seed": (0, 2**32 - 1)}
 
 COLUMN_SHARE: Final = 0.2
-"""Of the matrix's columns, drawn anew at each split."""
+"""Columns of the matrix that are drawn anew at each split."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Who is worth an offer: named policies that turn probabilities into a decision threshold.
+"""Named policies that turn probabilities into a decision threshold: who is worth an offer.
 
 Every threshold lies midway between two observed probabilities: at an observed one, the
 last digit of a sum would decide.
@@ -171,7 +171,7 @@ def cost_threshold(probability: Vector, least: float) -> float:
 
 
 def net_value(flagged: Vector, churned: Vector, settings: PolicySettings) -> Vector:
-    """What flagging brings, row by row, in the money of the settings."""
+    """The value of flagging, row by row, in the money of the settings."""
     return flagged * (churned * _worth(settings) - (settings.offer_cost or 0.0))
 
 

@@ -12,7 +12,7 @@ from training.model.manifest import ModelFacts
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether to promote, and why."""
+    """The decision to promote, and its reason."""
 
     promote: bool
     reason: str

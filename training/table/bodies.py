@@ -10,7 +10,7 @@ from churn.contract import FEATURES
 from churn.moments import iso
 
 CUSTOMERS_PER_BODY: Final = 1_000
-"""What both `predict` and `explain` take at once."""
+"""A request body that both `predict` and `explain` accept."""
 
 
 def customers(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Where the commands leave what they make: the data folder, and the facts of the table in it."""
+"""The data folder that the commands write to, and the facts of the table in it."""
 
 import io
 import json

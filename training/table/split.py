@@ -1,4 +1,4 @@
-"""Which rows are trained on and which are held out: time crossed with customers."""
+"""Training rows and held-out rows: time crossed with customers."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -153,7 +153,7 @@ def _crossed(table: pd.DataFrame, number: Index, origin: int, k: int, horizon_da
 
 
 def _telling(table: pd.DataFrame, known: Flags) -> Flags:
-    """Of the known rows, those like the rows to come: with full history, unless too few have it."""
+    """Select the known rows that are like the rows to come: with full history, unless too few have it."""
     full = known & ~table.short.to_numpy(np.bool_)
     return full if _learnable(table[full]) else known
 

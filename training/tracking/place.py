@@ -1,4 +1,4 @@
-"""Where MLflow keeps the runs, and whether that place answers.
+"""The place where MLflow keeps the runs, and a check that it answers.
 
 `MLFLOW_TRACKING_URI` names a server or a database; without it, runs go to `mlflow.db` in
 the data folder.
@@ -80,7 +80,7 @@ def _check_database(uri: str) -> None:
 
 @contextmanager
 def refusals(uri: str) -> Iterator[None]:
-    """What MLflow, its database or its file store raises, as a `TrackingError`."""
+    """Turn errors of MLflow, its database or its file store into a `TrackingError`."""
     from mlflow.exceptions import MlflowException  # noqa: PLC0415  # slow to import
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  # comes with MLflow
 

@@ -1,4 +1,4 @@
-"""What a run was asked for and what it found, kept in MLflow: a local file, or the server that is set.
+"""Runs in MLflow, a local file or the server that is set: settings and results.
 
 `MLFLOW=off` tracks nothing; so does a machine without MLflow (dependency group `track`).
 MLflow takes seconds to import: nothing here imports it before a run is tracked.
@@ -45,10 +45,10 @@ class Run(Protocol):
         """MLflow's id of the run; None when nothing is tracked."""
 
     def parameters(self, values: Mapping[str, Any]) -> None:
-        """What was asked for; nested names are joined by a point."""
+        """The settings; nested names are joined by a point."""
 
     def metrics(self, values: Mapping[str, float]) -> None:
-        """What was found; what is not a finite number is left out."""
+        """The results; figures that are not finite are left out."""
 
     def tags(self, values: Mapping[str, str]) -> None: ...
 

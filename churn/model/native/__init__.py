@@ -51,7 +51,7 @@ class Library:
 
 
 def library_name() -> str:
-    """What the library for this machine is called: `treeshap-linux-x86_64.so`."""
+    """File name of the library for this machine: `treeshap-linux-x86_64.so`."""
     machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
     return f"treeshap-{sys.platform}-{machine}.so"
 
