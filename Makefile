@@ -172,6 +172,10 @@ offers-effect: $(DEMO) ## whether the offers keep customers (EVENTS, a newer log
 	$(RUN) -m monitoring.offers effect $(CAMPAIGN) --events '$(EVENTS)' \
 	  $(if $(OFFER_COST),--offer-cost $(OFFER_COST)) $(if $(KEPT_VALUE),--kept-value $(KEPT_VALUE))
 
+.PHONY: customer
+customer: $(DEMO) ## one page about the customer ID, beside the list of who is at risk (ID, WEEK)
+	$(RUN) -m monitoring.customer --id '$(ID)' --log-dir $(CHURN_LOG_DIR) --reports $(REPORTS) --offers '$(OFFERS)' $(if $(WEEK),--week $(WEEK))
+
 .PHONY: monitor-ui
 monitor-ui: $(DEMO) ## show the weeks in Evidently's own pages on MONITOR_PORT, until interrupted
 	$(RUN) -m monitoring.evidently_ui --reports $(REPORTS) --workspace $(DATA)/evidently --host $(HOST) --port $(MONITOR_PORT)

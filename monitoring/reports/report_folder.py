@@ -19,8 +19,13 @@ SUMMARY: Final = "summary.json"
 AT_RISK: Final = "at_risk.csv"
 COLUMNS: Final = "columns.parquet"
 INDEX: Final = "index.html"
-PRIVATE: Final = frozenset({AT_RISK})
-"""Files with customer ids: mode 0600."""
+CUSTOMER: Final = "customer-"
+"""How the names of the pages of customers begin."""
+
+
+def is_private(name: str) -> bool:
+    """Whether a file has customer ids: mode 0600."""
+    return name == AT_RISK or name.startswith(CUSTOMER)
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ class ReportFolder:
         with whole_folder(target) as fresh:
             for name, content in files.items():
                 (fresh / name).write_bytes(content)
-                (fresh / name).chmod(0o600 if name in PRIVATE else 0o644)
+                (fresh / name).chmod(0o600 if is_private(name) else 0o644)
         return target
 
     @contextlib.contextmanager

@@ -9,11 +9,14 @@ import pandas as pd
 import pytest
 
 from churn.model.scoring import Scorer
+from monitoring import customer
 from monitoring.drift.decision import MONITORED
-from monitoring.pages import index_page, manager_page
+from monitoring.pages import customer_page, index_page, manager_page
 from monitoring.pages.evidently_report import LabelledRows
-from monitoring.reports.report_folder import DRIFT, INDEX, MANAGER, ReportFolder
+from monitoring.prediction_log.one_customer import answers_about
+from monitoring.reports.report_folder import AT_RISK, DRIFT, INDEX, MANAGER, ReportFolder
 from monitoring.reports.week import Week
+from monitoring.weekly.at_risk import read_table
 from monitoring.weekly.weekly import ReportSettings, make
 from tests.conftest import ChampionModel
 from tests.monitoring.pages.test_evidently_report import customers, drawn, with_labels
@@ -36,9 +39,14 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="module")
-def reports(champion: ChampionModel, tmp_path_factory: pytest.TempPathFactory) -> ReportFolder:
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("predictions")
+
+
+@pytest.fixture(scope="module")
+def reports(champion: ChampionModel, log: Path, tmp_path_factory: pytest.TempPathFactory) -> ReportFolder:
     """Four weeks made by the command's own function: a quiet one, one with too few, a missing one, a changed one."""
-    log, found = tmp_path_factory.mktemp("predictions"), ReportFolder(tmp_path_factory.mktemp("reports"))
+    found = ReportFolder(tmp_path_factory.mktemp("reports"))
     changed = week_of_customers(400)
     changed["adverts_7d"] += 3
     for number, attack in enumerate(ATTACKS):
@@ -69,6 +77,27 @@ def test_the_index_fits_the_window_and_shows_every_week(
     for said in ("drift", "ok", "too few", "no report", "no report yet", "2018-W46", "end with 2018-W47"):
         assert said in text, said
     assert page.value("document.querySelectorAll('.features svg.spark').length") == len(MONITORED)
+    assert page.errors == []
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_the_page_of_a_customer_fits_the_window_and_runs_nothing_that_was_logged(
+    page: Page, log: Path, reports: ReportFolder, size: tuple[int, int], tmp_path: Path
+) -> None:
+    """The most at risk of those whose operating system is an attack, from the command's own function."""
+    for one in read_table((reports.week(CHANGED) / AT_RISK).read_bytes(), AT_RISK):
+        answers = answers_about(log, one.customer_id)
+        if answers[-1]["features"]["os"] in ATTACKS:
+            break
+    path = tmp_path / "customer.html"
+    path.write_bytes(customer_page.page(customer.facts(answers, ["2018-11-05: offer"])))
+    page.open(path, *size)
+    assert page.width() == size[0]
+    text = page.text()
+    for said in ("at risk", "Why", "What would help", "Offers so far", "2018-W44", "How the score comes about"):
+        assert said in text, said
+    assert page.value("document.querySelectorAll('.step rect').length") >= 5
+    assert page.value("window.attacked") is None
     assert page.errors == []
 
 
