@@ -225,6 +225,7 @@ lint: $(DEV) ## check format, style and types
 docs: $(DEMO) ## write the pages of the documentation that are made from the code
 	$(RUN) -m scripts.feature_table
 	$(RUN) -m scripts.summary_page
+	$(RUN) -m scripts.dataset_page
 	$(RUN) -m scripts.module_map
 
 .PHONY: clean

@@ -1,9 +1,7 @@
 """`make docs`: the fields of `summary.json` in the documentation, from the types that read and write it."""
 
-import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel
 
@@ -18,7 +16,6 @@ from monitoring.findings.performance import (
     Performance,
     RealisedPerformance,
 )
-from monitoring.findings.stored import Stored
 from monitoring.findings.summary import (
     AtRiskCounts,
     BeforeAndNow,
@@ -32,6 +29,7 @@ from monitoring.findings.summary import (
     UnusableFile,
     Volume,
 )
+from scripts import schema_tables
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "summary.md"
 PARTS: Final[tuple[type[BaseModel], ...]] = (
@@ -50,57 +48,11 @@ New fields may come; `schema` grows when a field changes its meaning or goes. A 
 file that is damaged, or of another schema, is refused with its name and field, and its week shown as one without a
 report.
 """
-_WORDS: Final = {"integer": "integer", "number": "number", "string": "text", "null": "null"}
 
 
 def page() -> str:
     """The whole page; a test compares it with the file."""
-    return "\n".join([HEAD, *(line for part in PARTS for line in _section(part))])
-
-
-def _section(part: type[BaseModel]) -> Iterator[str]:
-    yield f"## {_title(part.__name__)}"
-    yield ""
-    yield str(part.__doc__).partition("\n")[0]
-    yield ""
-    yield "| field | type | what |"
-    yield "|---|---|---|"
-    properties = part.model_json_schema()["properties"]
-    leading = part.leading_fields if issubclass(part, Stored) else ()
-    for name in dict.fromkeys((*leading, *properties)):
-        told = properties[name]
-        yield f"| `{name}` | {_type(told)} | {str(told['description']).replace(chr(10), ' ')} |"
-    yield ""
-
-
-def _title(name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize()
-
-
-def _type(schema: Mapping[str, Any]) -> str:
-    """A JSON schema in words."""
-    if "anyOf" in schema:
-        return " or ".join(map(_type, schema["anyOf"]))
-    if "$ref" in schema:
-        return _link(str(schema["$ref"]).rpartition("/")[2])
-    allowed = schema.get("enum", [schema["const"]] if "const" in schema else [])
-    return ", ".join(f"`{value}`" for value in allowed) or _plain_type(schema)
-
-
-def _plain_type(schema: Mapping[str, Any]) -> str:
-    kind = str(schema["type"])
-    if "prefixItems" in schema:
-        return f"list of {len(schema['prefixItems'])}: {_type(schema['prefixItems'][0])}"
-    if kind == "array":
-        return f"list of {_type(schema['items'])}"
-    if kind == "object":
-        return f"object: {_type(schema['additionalProperties'])} by name"
-    return _WORDS[kind]
-
-
-def _link(name: str) -> str:
-    title = _title(name).lower()
-    return "measure" if name == "Figure" else f"[{title}](#{title.replace(' ', '-')})"
+    return schema_tables.page(HEAD, PARTS)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from churn.activity.settings import SETTINGS
-from scripts import feature_table, module_map, summary_page
+from scripts import dataset_page, feature_table, module_map, summary_page
 from tests.support.sources import ROOT, files
 
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -25,7 +25,10 @@ def targets_named(text: str) -> set[str]:
     return set(chain.from_iterable(found.split() for command in commands for found in MAKE.findall(command)))
 
 
-@pytest.mark.parametrize("made", [feature_table, module_map, summary_page], ids=lambda module: module.PAGE.name)
+PAGES_MADE = [dataset_page, feature_table, module_map, summary_page]
+
+
+@pytest.mark.parametrize("made", PAGES_MADE, ids=lambda module: module.PAGE.name)
 def test_a_page_that_is_made_from_the_code_is_up_to_date(made) -> None:
     assert made.PAGE.read_text() == made.page(), "run `make docs`"
 

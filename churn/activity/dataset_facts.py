@@ -33,7 +33,7 @@ class LogFacts(BaseModel):
     newest_rows: int
     """Customers at risk right after the log's end."""
     read: ReadReport
-    """Counts of the rows that were read, kept and dropped."""
+    """Rows of the log, by what became of them."""
     refused: str | None
     """Reason why there is no training table; null when there is one."""
 
@@ -42,6 +42,7 @@ class TableFacts(LogFacts):
     """The log, and the training table made from it."""
 
     refused: None
+    """Null: there is a training table."""
     rows: int
     """Rows of the training table: one per customer at risk and snapshot."""
     customers: int

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import ibis
+from pydantic import ConfigDict
 
 from churn.activity.column_checks import left_out
 from churn.activity.features import come_back
@@ -45,44 +46,50 @@ _LONGEST_NAME: Final = 40
 
 @dataclass(frozen=True)
 class ReadReport:
-    """Counts of the rows that were read, kept and dropped.
+    """Counts of the rows that were read, kept and dropped."""
 
-    `files` counts those with content. `rows` counts all rows seen, blank lines aside, and
-    equals `kept` plus all of `dropped` (by reason). `nulled` counts impossible values set
-    to null in kept rows. `examples` are the first few places of bad rows, never their
-    contents. `first_ts` and `log_end` are the oldest and newest valid `ts` (UTC epoch ms)
-    of any row, with or without a customer; `first_ts` leaves out those far before all others.
-    `before_gap` and `after_gap` count the rows at either end, if they are few, with more
-    than `GAP_DAYS` between them and all others: the end of the log hangs on the latter.
-    `came_back` counts the customers who played a song after their last cancellation.
-    `absent` counts what was read as absent, by text and column. `unknown_pages` counts the
-    kept rows with a page that the service does not have, `unknown_page_names` has the
-    commonest. `no_songs` says that no row is a song, `exponents` counts the kept rows whose
-    `userId` has one, `left_out` names the columns that a setting leaves out.
-    `passed_over` counts what lies in the place of the log and is not read, by reason;
-    `passed_over_names` has the first names of each reason.
-    """
+    __pydantic_config__ = ConfigDict(use_attribute_docstrings=True)
 
     files: int
+    """Files with content."""
     rows: int
+    """Rows in all, blank lines aside: `kept` and all of `dropped`."""
     kept: int
+    """Rows that were kept."""
     dropped: dict[str, int]
+    """Rows that were dropped, by reason."""
     nulled: dict[str, int]
+    """Impossible values of kept rows that were set to null, by reason."""
     examples: tuple[str, ...]
+    """Places of the first bad rows, never their contents."""
     customers: int
+    """Customers of the kept rows."""
     first_ts: int
+    """Oldest valid moment of any row, UTC epoch milliseconds, without those far before all others."""
     log_end: int
+    """Newest valid moment of any row, with or without a customer, UTC epoch milliseconds."""
     after_gap: int
+    """Rows at the end of the log, if they are few, that come long after all others; `log_end` hangs on them."""
     came_back: int = 0
+    """Customers who played a song after their last cancellation."""
     before_gap: int = 0
+    """Rows at the beginning of the log, if they are few, that come long before all others."""
     absent: dict[str, int] = field(default_factory=dict)
+    """Values that were read as absent, by text and column."""
     unknown_pages: int = 0
+    """Kept rows with a page that the service does not have."""
     unknown_page_names: dict[str, int] = field(default_factory=dict)
+    """The commonest of these pages."""
     no_songs: bool = False
+    """True when no row is a song."""
     exponents: int = 0
+    """Kept rows whose `userId` has an exponent."""
     left_out: tuple[str, ...] = ()
+    """Columns that a setting leaves out."""
     passed_over: dict[str, int] = field(default_factory=dict)
+    """Files beside the log that were not read, by reason."""
     passed_over_names: dict[str, list[str]] = field(default_factory=dict)
+    """The first names for each reason."""
 
     def lines(self) -> list[str]:
         """The report for a person."""
