@@ -78,11 +78,26 @@ def test_a_course_asks_for_a_range_and_a_figure_for_the_newest_value(dashboard: 
 
 @EACH
 def test_whoever_has_another_prometheus_chooses_it_once(dashboard: Dashboard) -> None:
-    (variable,) = dashboard.content["templating"]["list"]
+    variable, _ = dashboard.content["templating"]["list"]
     assert (variable["type"], variable["name"], variable["query"]) == ("datasource", "datasource", "prometheus")
     for panel, target in dashboard.targets:
         for asked in (panel, target):
             assert asked["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+
+
+@EACH
+def test_a_dashboard_shows_one_deployment_and_never_several_as_one(dashboard: Dashboard) -> None:
+    _, variable = dashboard.content["templating"]["list"]
+    assert (variable["type"], variable["name"]) == ("query", "namespace")
+    assert variable["query"]["query"] == 'label_values(up{job="churn-service"}, namespace)'
+    assert (variable["multi"], variable["includeAll"]) == (False, False)
+    assert all(link["includeVars"] for link in dashboard.content["links"])
+    for expression in dashboard.expressions:
+        asked = re.findall(r"\b(?:churn_[a-z_]+|up|ALERTS)\b(?!\")(.)([^}]*)", expression)
+        assert asked, expression
+        for opening, selector in asked:
+            assert opening == "{", expression
+            assert 'namespace=~"$namespace"' in selector, expression
 
 
 @EACH

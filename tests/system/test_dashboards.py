@@ -11,12 +11,12 @@ from monitoring.findings.summary import Summary
 from monitoring.reports.week import Week
 from tests.integration.test_service import customers
 from tests.support.dashboards import DASHBOARDS
-from tests.system.watching import Watched, eventually
+from tests.system.watching import KUBERNETES, Watched, eventually
 
 pytestmark = pytest.mark.system
 
 # What Grafana puts in their places.
-MACROS = {"$__rate_interval": "1m", "$__range": "1h"}
+MACROS = {"$__rate_interval": "1m", "$__range": "1h", "$namespace": KUBERNETES["namespace"]}
 QUERIES = [
     pytest.param(target["expr"], id=f"{dashboard.uid}-{panel['title']}-{target['legendFormat']}")
     for dashboard in DASHBOARDS
@@ -60,7 +60,7 @@ def busy(watched: Watched) -> Watched:
     """Asked for a while, right and wrong, with a report told the way the weekly job tells it."""
     now = datetime.now(UTC)
     reported = report_metrics.of_reports({Week.of(int(now.timestamp() * 1000)): summary()}, {}, now.timestamp())
-    report_metrics.push(watched.pushgateway, reported)
+    report_metrics.push(watched.pushgateway, reported, KUBERNETES["namespace"])
     counted = 'count_over_time(churn_requests_total{path="/explain", status="200"}[1m])'
 
     def asked() -> bool:
