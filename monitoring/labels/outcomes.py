@@ -52,6 +52,6 @@ class EventsOfCampaign:
         moments = ibis.memtable(assigned[[CUSTOMER, "as_of"]], schema={CUSTOMER: "string", "as_of": "int64"})
         labels = labels_at(self._log.events, moments, self._log.log_end, definition)
         found = self._backend.to_pandas(labels).merge(assigned, on=[CUSTOMER, "as_of"])
-        elapsed = int((assigned["as_of"] + definition.horizon_ms <= self._log.log_end).sum())
-        judged = found.loc[found["at_risk"], [CUSTOMER, GROUP, "churned"]]
+        elapsed = int((assigned.as_of + definition.horizon_ms <= self._log.log_end).sum())
+        judged = found.loc[found.at_risk, [CUSTOMER, GROUP, "churned"]]
         return CampaignOutcomes(judged, pending=len(rows) - elapsed, gone=elapsed - len(judged))
