@@ -12,7 +12,7 @@ from typing import Final, Literal
 from churn.activity.columns import matched, of_folders, raw_column, spelled
 from churn.activity.csv_lines import escape_of, fields
 from churn.activity.names import Kind
-from churn.activity.unpacking import BZIP2, CHUNK, GZIP, chunks, magic, opened, room
+from churn.activity.unpacking import BZIP2, CHUNK, GZIP, chunks, magic, opened, refuse_bomb, room
 from churn.errors import EventLogError
 
 Compression = Literal["none", "gzip"]
@@ -83,7 +83,10 @@ def _text(file: LogFile, scratch: Path) -> LogFile | None:
 def _readable(file: LogFile, marked: bool, scratch: Path) -> LogFile:
     first = magic(file.path)
     if not marked and not first.startswith(BZIP2):
-        return replace(file, compression="gzip" if first.startswith(GZIP) else "none")
+        if not first.startswith(GZIP):
+            return file
+        refuse_bomb(file.path)  # DuckDB unpacks it on the way, however much it holds
+        return replace(file, compression="gzip")
     return unpacked(file, scratch, skip=len(_UTF8_MARK) if marked else 0)
 
 

@@ -10,7 +10,7 @@ PASSED_OVER_PERCENT: Final = Setting(
 UNREADABLE_PERCENT: Final = Setting(
     "CHURN_EVENTS_UNREADABLE_PERCENT", "5", "Percent of the log's rows that may be lines that cannot be read."
 )
-UNPACKED_MB: Final = Setting("CHURN_EVENTS_UNPACKED_MB", "32000", "Size in MB to which this program unpacks one file.")
+UNPACKED_MB: Final = Setting("CHURN_EVENTS_UNPACKED_MB", "32000", "Size in MB to which one file may unpack.")
 WITHOUT: Final = Setting(
     "CHURN_EVENTS_WITHOUT",
     "",

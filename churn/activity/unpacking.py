@@ -20,6 +20,9 @@ CHUNK: Final = 1 << 20
 LONGEST_LINE: Final = 1 << 24
 """Bytes; DuckDB reads no longer JSON object either."""
 
+MOST_TIMES: Final = 1_032
+"""Gzip (Deflate) makes nothing shorter than that many times."""
+
 GZIP: Final = b"\x1f\x8b"
 BZIP2: Final = b"BZh"
 
@@ -81,9 +84,23 @@ def lines(path: Path) -> Iterator[bytes | None]:
         yield None
 
 
+def refuse_bomb(path: Path) -> None:
+    """Raise EventLogError when a packed file that others unpack holds more than the setting allows.
+
+    It is unpacked for that only where its size leaves it possible.
+    """
+    if path.stat().st_size * MOST_TIMES > _most():
+        for _ in chunks(path):
+            pass
+
+
+def _most() -> int:
+    return whole_number(UNPACKED_MB, 1, 1_000_000) * 10**6
+
+
 def _within_bounds(path: Path, size: int, *, by_line: bool = False) -> Iterator[bytes]:
     """Pieces of the unpacked file; raises EventLogError when there are more than the setting allows."""
-    most = whole_number(UNPACKED_MB, 1, 1_000_000) * 10**6
+    most = _most()
     packed = magic(path).startswith((GZIP, BZIP2))
     total = 0
     with opened(path) as file:

@@ -13,9 +13,11 @@ from typing import BinaryIO, Final, cast
 
 from churn.errors import DamagedArchiveError
 from churn.prediction_log.listing import LogFile
+from churn.settings import Setting, whole_number
 
-LEAST_BOUND: Final = 1 << 30
-MOST_TIMES: Final = 200
+UNPACKED_MB: Final = Setting(
+    "CHURN_LOG_UNPACKED_MB", "32000", "Size in MB to which one packed file of the log may unpack."
+)
 """JSON lines become 10 to 40 times as long when they are unpacked; a file made to fill a disk, 1,000 times."""
 
 _BLOCK: Final = 1 << 20
@@ -26,7 +28,7 @@ def opened(file: LogFile, flags: int = os.O_RDONLY) -> Iterator[BinaryIO]:
     """A file of the log for reading, unpacked on the way. Links are not followed.
 
     Raises:
-        DamagedArchiveError: at any read: it is cut short, broken, or larger than an archive of its size can be.
+        DamagedArchiveError: at any read: it is cut short, broken, or larger than the setting allows.
     """
     # A FIFO that has taken the file's place would be waited for without O_NONBLOCK.
     descriptor = os.open(file.path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -44,12 +46,13 @@ def opened(file: LogFile, flags: int = os.O_RDONLY) -> Iterator[BinaryIO]:
 
 
 class _Bounded:
-    """A stream that ends in an error where it becomes longer than its file can honestly be."""
+    """A stream that ends in an error where it becomes longer than the setting allows."""
 
     def __init__(self, stream: gzip.GzipFile, file: LogFile) -> None:
         self._stream = stream
         self._file = file
-        self._left = max(LEAST_BOUND, MOST_TIMES * file.size)
+        self._most = whole_number(UNPACKED_MB, 1, 1_000_000)
+        self._left = self._most * 10**6
 
     def read(self, size: int) -> bytes:
         return self._counted(self._stream.read(size))
@@ -60,8 +63,8 @@ class _Bounded:
     def _counted(self, block: bytes) -> bytes:
         self._left -= len(block)
         if self._left < 0:
-            bound = max(LEAST_BOUND, MOST_TIMES * self._file.size)
-            raise DamagedArchiveError(self._file.path, f"it holds more than {bound:,} bytes, which is no log")
+            more = f"it holds more than {self._most:,} MB; if it should, set {UNPACKED_MB.name} higher"
+            raise DamagedArchiveError(self._file.path, more)
         return block
 
 

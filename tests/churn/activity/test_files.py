@@ -103,6 +103,18 @@ def test_an_exact_name_comes_before_one_in_another_case(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("kind", "start"), [("csv", f"{HEADER}\n"), ("json lines", '{"ts": 1}\n')])
+def test_a_sound_bomb_that_duckdb_would_unpack_is_refused_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind, start: str
+) -> None:
+    bomb = gzip.compress(start.encode() + b"\n" * 1_200_000, 9)
+    assert len(bomb) < 10_000
+    assert inspected(tmp_path, kind, bomb).compression == "gzip"
+    monkeypatch.setenv(UNPACKED_MB.name, "1")
+    with pytest.raises(EventLogError, match=f"unpacks to more than 1 MB; if it should, set {UNPACKED_MB.name} higher"):
+        inspected(tmp_path, kind, bomb)
+
+
 def test_unpacking_stops_at_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(UNPACKED_MB.name, "1")
     bomb = gzip.compress(b"0" * (1 << 20), 9) * 2

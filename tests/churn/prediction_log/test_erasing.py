@@ -168,6 +168,16 @@ def test_what_may_hold_lines_of_the_customer_and_cannot_be_looked_into_is_told(
     assert why in entry.why
 
 
+def test_an_archive_that_unpacks_to_more_than_the_setting_allows_is_told_with_the_setting(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHURN_LOG_UNPACKED_MB", "1")
+    folder.mkdir(exist_ok=True)
+    (folder / "2026-01-01_host_1_1_1.jsonl.gz").write_bytes(gzip.compress(b"{}\n" * 1_000_000))
+    (entry,) = erase(folder, "30").unseen
+    assert entry.why.endswith("it holds more than 1 MB; if it should, set CHURN_LOG_UNPACKED_MB higher")
+
+
 def test_a_file_that_is_rotated_while_others_are_read_is_not_missed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

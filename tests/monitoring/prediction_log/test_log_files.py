@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from churn.errors import PredictionLogError
-from churn.prediction_log import packing
+from churn.prediction_log.packing import UNPACKED_MB
 from monitoring.prediction_log.log_files import Spool, log_files
 from tests.support.log_contents import odd_entries
 
@@ -75,13 +75,15 @@ def test_an_archive_that_is_damaged_is_refused_by_name(folder: Path, content: by
         Spool(tmp_path).readable(damaged)
 
 
-def test_what_unpacks_to_more_than_a_log_of_its_size_can_be_is_refused(
+def test_what_unpacks_to_more_than_the_setting_allows_is_refused(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packing, "LEAST_BOUND", 1_000_000)
+    monkeypatch.setenv(UNPACKED_MB.name, "1")
     (folder / "2018-11-03_host_1_1_1.jsonl.gz").write_bytes(gzip.compress(b"{}\n" * 1_000_000))
     (_, bomb) = log_files(folder).files
-    with pytest.raises(PredictionLogError, match="holds more than 1,000,000 bytes, which is no log"):
+    with pytest.raises(
+        PredictionLogError, match=r"_1\.jsonl\.gz: .* more than 1 MB; if it should, set CHURN_LOG_UNPACKED_MB"
+    ):
         Spool(tmp_path).readable(bomb)
     assert sum(path.stat().st_size for path in tmp_path.glob("0-*")) <= 1_000_000
 
@@ -93,3 +95,8 @@ def test_a_copy_is_made_once(folder: Path, tmp_path: Path) -> None:
     assert spool.readable(plain).path == plain.path
     assert spool.readable(packed) is spool.copied(packed)
     assert spool.readable(packed).path.read_bytes() == b"{}\n"
+
+
+def test_the_bound_of_unpacking_is_documented() -> None:
+    page = Path(__file__).parent.parent.parent.parent / "docs" / "api.md"
+    assert f"unpacks to more than `{UNPACKED_MB.name}` ({UNPACKED_MB.default}) is not read" in page.read_text()
