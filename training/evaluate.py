@@ -4,14 +4,13 @@ import argparse
 from pathlib import Path
 
 from churn.command import run, say, show
+from training.evaluation_report.files import markdown, write_report
 from training.evaluation_report.report import (
     FOLDER,
     PROTOCOLS,
     ReportSettings,
-    markdown,
     read_truth,
     report,
-    write_report,
 )
 from training.evaluation_report.whole_history import SPLITS
 from training.options import add_option, parse

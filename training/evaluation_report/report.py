@@ -1,8 +1,6 @@
 """`make evaluate`: how good the model is, and with `PROTOCOL=whole-history` beside the published protocol."""
 
-import html
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -15,11 +13,11 @@ from churn.activity.dataset_facts import TableFacts
 from churn.activity.features import DAY_MS
 from churn.activity.typed import load_events
 from churn.errors import SettingError, TruthError
-from churn.files import replace_file
 from churn.model.facts import EvaluationFacts
 from churn.quality.intervals import percentile
 from churn.quality.measures import LABEL
 from churn.quality.paired import paired
+from training.evaluation_report.files import Section
 from training.evaluation_report.whole_history import (
     NUMBERS,
     OBSERVED,
@@ -41,27 +39,10 @@ from training.table.split import split
 ProtocolName = Literal["point-in-time", "whole-history"]
 PROTOCOLS: Final[tuple[ProtocolName, ...]] = get_args(ProtocolName)
 FOLDER: Final = Path("reports/evaluation")
-STEM: Final = "evaluation"
 PUBLISHED_AUC: Final = 0.82
 """What the predecessor published, from one test set of 45 customers, 7 of whom had left."""
 
 KEY: Final = ["customer_id", "as_of"]
-STYLE: Final = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}"
-    "table{border-collapse:collapse;margin:1rem 0}th,td{padding:.3rem .8rem;border-bottom:1px solid #ccc;"
-    "text-align:left;font-variant-numeric:tabular-nums}.note{color:#8a3b00}"
-)
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading, sentences, warnings, and a table (a header and rows of text)."""
-
-    title: str
-    text: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    header: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
 
 
 def point_in_time_section(found: EvaluationFacts) -> Section:
@@ -262,49 +243,6 @@ def truth_section(ours: KeptEvaluation, truth: pd.DataFrame, label: str, seed: i
     return Section("Against the best possible", (text,)), facts
 
 
-def markdown(title: str, sections: Sequence[Section]) -> str:
-    """The report as Markdown."""
-    lines = [f"# {title}", ""]
-    for section in sections:
-        lines += [f"## {section.title}", ""]
-        lines += [line for text in section.text for line in (_plain(text), "")]
-        lines += [line for note in section.notes for line in (f"**Note:** {_plain(note)}", "")]
-        if section.rows:
-            lines += [_row(section.header), _row(["---"] * len(section.header)), *map(_row, section.rows), ""]
-    return "\n".join(lines)
-
-
-def page(title: str, sections: Sequence[Section]) -> str:
-    """The report as one HTML page that needs nothing else; all text is escaped."""
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
-        f"{''.join(map(_section_html, sections))}</body></html>\n"
-    )
-
-
-def _section_html(section: Section) -> str:
-    parts = [f"<h2>{html.escape(section.title)}</h2>"]
-    parts += [f"<p>{html.escape(text)}</p>" for text in section.text]
-    parts += [f'<p class="note">Note: {html.escape(note)}</p>' for note in section.notes]
-    if section.rows:
-        body = "".join(f"<tr>{_cells('td', row)}</tr>" for row in section.rows)
-        parts.append(f"<table><thead><tr>{_cells('th', section.header)}</tr></thead><tbody>{body}</tbody></table>")
-    return "".join(parts)
-
-
-def _cells(tag: str, cells: Sequence[str]) -> str:
-    return "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(_plain(cell).replace('|', chr(92) + '|') for cell in cells)} |"
-
-
-def _plain(text: str) -> str:
-    return html.escape(text, quote=False)
-
-
 @dataclass(frozen=True)
 class ReportSettings:
     """What the report is to say beside the model's own figures.
@@ -367,17 +305,3 @@ def _whole_history(
     section, compared = against_section(ours, scores, seed)
     protocol = {"whole_history": asdict(theirs) | {"sentence": theirs.sentence()}, "predecessor_features": compared}
     return [published_section(theirs), section], protocol
-
-
-def write_report(where: Path, title: str, sections: Sequence[Section], found: Mapping[str, Any]) -> list[Path]:
-    """Write `evaluation.html`, `.md` and `.json`."""
-    contents = {
-        "html": page(title, sections),
-        "md": markdown(title, sections),
-        "json": json.dumps(found, indent=1) + "\n",
-    }
-    paths = []
-    for suffix, content in contents.items():
-        paths.append(where / f"{STEM}.{suffix}")
-        replace_file(paths[-1], content.encode())
-    return paths

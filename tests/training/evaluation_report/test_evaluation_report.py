@@ -15,16 +15,13 @@ from churn.activity.labels import Definition
 from churn.activity.reading import read_events
 from churn.activity.typed import write_events
 from churn.errors import SettingError, TruthError
+from training.evaluation_report.files import Section, markdown, page, write_report
 from training.evaluation_report.report import (
     ReportSettings,
-    Section,
     against_section,
-    markdown,
-    page,
     read_truth,
     report,
     truth_section,
-    write_report,
 )
 from training.featurize import featurize
 from training.forest.fit import ForestSettings
