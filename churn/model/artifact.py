@@ -214,8 +214,11 @@ def write(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes])
     return sha256(content)
 
 
-def load(folder: Path, tag: str, expected_sha256: str | None = None) -> StoredModel:
+def load(folder: Path, tag: str, expected_sha256: str | None = None, *, any_contract: bool = False) -> StoredModel:
     """Read a model and verify it: hash of the manifest, of every file, and the contract.
+
+    A model of `any_contract` tells what it was trained on and which probabilities it gave;
+    it must score nobody, since its features are not ours.
 
     Raises:
         ModelStoreError: there is no model at `folder`.
@@ -232,13 +235,13 @@ def load(folder: Path, tag: str, expected_sha256: str | None = None) -> StoredMo
             f"{tag}: {MANIFEST} was altered: sha256 {found[:12]}…, the pointer says {expected_sha256[:12]}…; "
             "retrain, or point to a model that is intact"
         )
-    model = StoredModel(tag, folder, _parse_manifest(tag, content), found)
+    model = StoredModel(tag, folder, _parse_manifest(tag, content, any_contract), found)
     for name, digest in model.manifest.files.items():
         _read_verified(tag, folder / name, digest)
     return model
 
 
-def _parse_manifest(tag: str, content: bytes) -> Manifest:
+def _parse_manifest(tag: str, content: bytes, any_contract: bool) -> Manifest:
     try:
         raw = orjson.loads(content)
         version, contract = raw["format_version"], raw["contract"]
@@ -247,7 +250,7 @@ def _parse_manifest(tag: str, content: bytes) -> Manifest:
         raise ArtifactError(f"{tag}: {MANIFEST} is not a model manifest ({error})") from error
     if version != FORMAT_VERSION:
         raise ArtifactError(f"{tag}: format {version}, this code reads {FORMAT_VERSION}; retrain")
-    if contract != CONTRACT_VERSION:
+    if contract != CONTRACT_VERSION and not any_contract:
         raise ContractMismatchError(tag, set(NAMES) - names, names - set(NAMES), contract, CONTRACT_VERSION)
     try:
         manifest = Manifest.model_validate_json(content)

@@ -26,8 +26,10 @@ def save(
     return Champion(tag, digest)
 
 
-def stored_model(tag: str, sha256: str | None = None) -> StoredModel:
+def stored_model(tag: str, sha256: str | None = None, *, any_contract: bool = False) -> StoredModel:
     """A model of the store, verified; against `sha256` of its manifest when it is known.
+
+    `any_contract` is as in `churn.model.artifact.load`.
 
     Raises:
         ModelStoreError: it is not there.
@@ -43,7 +45,7 @@ def stored_model(tag: str, sha256: str | None = None) -> StoredModel:
         folder = Path(bentoml.models.get(tag).path)
     except BentoMLException as error:
         raise _missing(tag) from error
-    return load(folder, tag, sha256)
+    return load(folder, tag, sha256, any_contract=any_contract)
 
 
 def champion_model(pointer: Path | None = None) -> StoredModel:

@@ -68,15 +68,18 @@ def champion_tag() -> str | None:
         return None
 
 
-def watched(tag: str) -> Watched:
+def watched(tag: str, *, any_contract: bool = False) -> Watched:
     """A model of the store.
+
+    One of `any_contract` has its definition of churn and its probabilities; its features
+    cannot be compared with ours.
 
     Raises:
         ModelStoreError: it is not there.
         ArtifactError: it was altered.
         ContractMismatchError: it was made for another feature contract.
     """
-    model = stored_model(tag)
+    model = stored_model(tag, any_contract=any_contract)
     return Watched(model, reference_frame(pd.read_parquet(io.BytesIO(model.reference())), model.manifest.threshold))
 
 

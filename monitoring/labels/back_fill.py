@@ -63,13 +63,13 @@ def labelled_weeks(
 
 
 def _own_definitions(current: WeekLog, summaries: Mapping[Week, Summary]) -> dict[str, Definition]:
-    """What each model was trained to foresee, of those that can still be had."""
+    """What each model was trained to foresee, whatever its features, of those that can still be had."""
     tags = {model.model for model in current.models}
     tags |= {entry.model for summary in summaries.values() for entry in summary.models}
     found = {}
     for tag in sorted(tags):
         try:
-            found[tag] = watched(tag).definition
+            found[tag] = watched(tag, any_contract=True).definition
         except ChurnError as error:
             say(f"labels: not for {tag}: {error}")
     return found

@@ -1,8 +1,10 @@
 """A week's findings put together as its `summary.json`."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
+
+import pandas as pd
 
 from churn.contract import CONTRACT_VERSION
 from churn.moments import iso
@@ -26,6 +28,7 @@ from monitoring.findings.summary import (
     Volume,
 )
 from monitoring.labels.late_labels import LabelledWeek
+from monitoring.performance.estimated import Answers
 from monitoring.prediction_log.log_lines import FileCounts, total
 from monitoring.prediction_log.log_reader import ModelWeek
 from monitoring.reports.week import Week
@@ -41,7 +44,8 @@ STALE_HOURS: Final = 48
 class ModelReport:
     """One model's week: what it answered, and what was decided about it.
 
-    `refused` says why there is no decision: the model cannot be had. `stale` is how many of
+    `refused` says why there is no decision: the model cannot be had, or only what does not hang
+    on its features; `outputs` are then the fields about its probabilities. `stale` is how many of
     its predictions used features older than `stale_hours`. `estimated` is how good its
     predictions probably are, `known_after` (UTC epoch milliseconds) when the last of them
     can be judged, `labelled` what is known of them by now.
@@ -54,6 +58,7 @@ class ModelReport:
     reference_as_of: str = ""
     page: str | None = None
     refused: str | None = None
+    outputs: Mapping[str, BeforeAndNow] = field(default_factory=dict)
     stale: int = 0
     stale_hours: int = STALE_HOURS
     estimated: EstimatedPerformance | None = None
@@ -118,7 +123,7 @@ def _of_model(report: ModelReport) -> dict[str, Any]:
         "performance": _performance(report),
     }
     if decision is None or report.current is None or report.reference is None:
-        return fields | {"verdict": None, "refused": report.refused}
+        return fields | {"verdict": None, "refused": report.refused, **report.outputs}
     return fields | {
         "verdict": decision.verdict,
         "severity": decision.severity,
@@ -141,6 +146,21 @@ def _performance(report: ModelReport) -> Performance:
 
 def _beside(figure: Callable[[Population], float | None], reference: Population, current: Population) -> BeforeAndNow:
     return BeforeAndNow(reference=figure(reference), current=figure(current))
+
+
+def outputs(reference: pd.DataFrame, answers: Answers) -> dict[str, BeforeAndNow]:
+    """The fields about the probabilities of a model whose features cannot be compared."""
+    customers = answers.customers.sum()
+    return {
+        "mean_probability": BeforeAndNow(
+            reference=float(reference[CHURN_PROBABILITY.name].mean()),
+            current=float(answers.customers @ answers.probability / customers),
+        ),
+        "flagged_share": BeforeAndNow(
+            reference=float(reference[WILL_CHURN.name].mean()),
+            current=float(answers.customers @ answers.flagged / customers),
+        ),
+    }
 
 
 def mean_probability(population: Population) -> float | None:

@@ -2,7 +2,7 @@
 
 import gzip
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +29,7 @@ from monitoring.prediction_log.log_reader import MEMORY_GB, ModelWeek, WeekLog, 
 from monitoring.reports.report_folder import AT_RISK, COLUMNS, DRIFT, INDEX, MANAGER, SUMMARY, ReportFolder
 from monitoring.reports.week import Week, day
 from monitoring.weekly import at_risk
-from monitoring.weekly.summary import STALE_HOURS, ModelReport, summary, volume
+from monitoring.weekly.summary import STALE_HOURS, ModelReport, outputs, summary, volume
 
 LEAST_MEMORY_GB: Final = 0.5
 
@@ -137,7 +137,9 @@ def _report(
         files |= drawn
         reports.append(report)
     reports += [
-        _refused(week, model, refused[model.model], settings) for model in week.models if model.model in refused
+        _refused(week, model, refused[model.model], settings, labelled.get(model.model))
+        for model in week.models
+        if model.model in refused
     ]
     customers = _at_risk(week, found, settings.at_risk)
     files[AT_RISK] = at_risk.table(customers)
@@ -239,9 +241,28 @@ def _calibrated_on(model: Watched) -> NDArray[np.float64]:
     return model.reference[CHURN_PROBABILITY.name].to_numpy(np.float64)
 
 
-def _refused(week: WeekLog, answered: ModelWeek, why: str, settings: ReportSettings) -> ModelReport:
-    stale = week.stale(answered.model, settings.stale_hours)
-    return ModelReport(answered, refused=why, stale=stale, stale_hours=settings.stale_hours)
+def _refused(
+    week: WeekLog, answered: ModelWeek, why: str, settings: ReportSettings, labels: LabelledWeek | None
+) -> ModelReport:
+    """A model without a decision on drift; one of another contract has its probabilities and their performance."""
+    report = ModelReport(
+        answered,
+        refused=why,
+        stale=week.stale(answered.model, settings.stale_hours),
+        stale_hours=settings.stale_hours,
+        labelled=labels,
+    )
+    try:
+        former = watched(answered.model, any_contract=True)
+    except ChurnError:
+        return report  # `why` says why
+    answers = week.answers(answered.model)
+    return replace(
+        report,
+        outputs=outputs(former.reference, answers),
+        estimated=estimate(answers, _calibrated_on(former), settings.seed),
+        known_after=answered.last_as_of + settings.labels.definition(former.definition).horizon_ms,
+    )
 
 
 def _ranking(

@@ -17,7 +17,9 @@ from churn.activity.features import DAY_MS, at_risk
 from churn.activity.labels import Definition, labels
 from churn.activity.reading import read_events
 from churn.errors import EventLogError, SettingError, TreatmentsError
+from churn.model.artifact import MANIFEST, REFERENCE, sha256
 from churn.model.scoring import Scorer
+from churn.model.store import save, stored_model
 from churn.moments import iso
 from monitoring import report as command
 from monitoring.findings.performance import PendingLabels, Performance
@@ -32,6 +34,8 @@ from tests.conftest import ChampionModel
 from tests.support.predictions import THURSDAY, log_predictions, week_of_customers
 from tests.support.raw_logs import LOGGED_OUT, json_lines, raw
 from tests.support.summaries import quiet
+from training.model.manifest import ModelFacts
+from training.model.trained import TrainedModel
 
 WEEK = Week.parse("2018-W44")
 MODEL = "churn:test"
@@ -467,6 +471,79 @@ def test_each_model_is_judged_by_itself_and_one_that_is_gone_is_named(
     assert first["performance"]["realised"]["rows"] <= CUSTOMERS
     assert gone["performance"] == {"estimated": None, "realised": None, "pending": None}
     assert "labels: not for churn:gone" in capsys.readouterr().err
+
+
+def of_another_contract(tag: str) -> None:
+    """Contract, names of the features, columns and reference, as an earlier contract had them."""
+    path = stored_model(tag).path
+    manifest = json.loads((path / MANIFEST).read_text())
+    reference = pd.read_parquet(path / REFERENCE).rename(columns={"songs_14d": "songs_30d"})
+    reference.to_parquet(path / REFERENCE)
+    manifest["files"][REFERENCE] = sha256((path / REFERENCE).read_bytes())
+    manifest["features"] = ["songs_30d" if name == "songs_14d" else name for name in manifest["features"]]
+    for part in (manifest["typical"], manifest["importance"]):
+        part["songs_30d"] = part.pop("songs_14d")
+    for column in manifest["columns"]:
+        column["feature"] = column["feature"].replace("songs_14d", "songs_30d")
+    (path / MANIFEST).write_text(json.dumps(manifest | {"contract": "0-old"}))
+
+
+def logged_under_another_contract(folder: Path, tag: str) -> None:
+    """Take the features of this contract out of a model's lines."""
+    for path in folder.glob("*.jsonl"):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for line in lines:
+            if line["model"] == tag:
+                line["features"]["songs_30d"] = line["features"].pop("songs_14d")
+                line["contract"] = "0-old"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_a_model_of_an_earlier_contract_is_judged_by_all_but_its_features(
+    asked: Callable[..., Path],
+    reports: ReportFolder,
+    event_log: Callable[..., str],
+    trained: TrainedModel,
+    facts: ModelFacts,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    old = save(vars(facts), trained.files(), {}, {}).tag
+    of_another_contract(old)
+    asked()
+    folder = asked(model=old, scored=datetime(2018, 11, 3, tzinfo=UTC))
+    logged_under_another_contract(folder, old)
+    report(folder, reports, None)
+    champion, former = summary_of(reports)["models"]
+    assert former["model"] == old
+    assert former["verdict"] is None
+    assert "made for contract 0-old" in former["refused"]
+    for field in ("mean_probability", "flagged_share"):
+        assert former[field] == {name: pytest.approx(value, abs=1e-6) for name, value in champion[field].items()}
+    assert former["performance"] == champion["performance"]
+    assert former["performance"]["pending"]["customers"] == CUSTOMERS
+    report(folder, reports, event_log(THURSDAY + 31 * DAY_MS))
+    champion, former = summary_of(reports)["models"]
+    assert former["performance"]["realised"] == champion["performance"]["realised"]
+    assert former["performance"]["realised"]["rows"] > 100
+    assert "labels: not for" not in capsys.readouterr().err
+
+
+def test_a_week_of_a_model_whose_contract_has_gone_since_is_filled_in(
+    asked: Callable[..., Path],
+    reports: ReportFolder,
+    event_log: Callable[..., str],
+    trained: TrainedModel,
+    facts: ModelFacts,
+) -> None:
+    old = save(vars(facts), trained.files(), {}, {}).tag
+    folder = asked(model=old)
+    report(folder, reports, None)
+    logged_under_another_contract(folder, old)
+    of_another_contract(old)
+    asked(THURSDAY + 35 * DAY_MS, scored=datetime(2018, 12, 7, tzinfo=UTC))
+    report(folder, reports, event_log(THURSDAY + 36 * DAY_MS), week=None)
+    (former,) = summary_of(reports)["models"]
+    assert former["performance"]["realised"]["rows"] > 100
 
 
 def test_predictions_without_a_report_are_pointed_out(
