@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
+from churn.behaviour_features import BEHAVIOUR_GROUPS, GroupDefinition
 from churn.customer_ids import customer_key
 from churn.feature import (
     AT_RISK_DAYS,
@@ -21,6 +22,7 @@ from churn.feature import (
     MINIMUM_HISTORY_DAYS,
     MINUTES_PER_DAY,
     OTHER,
+    TREND_DAYS,
     WINDOWS,
     Feature,
     FeatureGroup,
@@ -44,9 +46,11 @@ __all__ = [
     "MINIMUM_HISTORY_DAYS",
     "MINUTES_PER_DAY",
     "NAMES",
+    "NEEDS_HISTORY",
     "NULLABLE",
     "NUMERIC",
     "OTHER",
+    "TREND_DAYS",
     "TREND_MAXIMUM",
     "WINDOWS",
     "Customer",
@@ -62,21 +66,35 @@ __all__ = [
 LONGEST_CUSTOMER_ID: Final = 128
 """In characters."""
 
-_GROUPED: Final[tuple[tuple[str, str, int, tuple[Feature, ...]], ...]] = (
-    ("profile", "Plan, gender, device, time as a customer and time since the last event; always used.", 0, PROFILE),
-    ("windows", "Totals, averages and trends over the last 7, 14 and 28 days.", 28, WINDOW_FEATURES),
+_DEFINED: Final = (
+    GroupDefinition(
+        "profile", "Plan, gender, device, time as a customer and time since the last event; always used.", 0, PROFILE
+    ),
+    GroupDefinition("windows", "Totals, averages and trends over the last 7, 14 and 28 days.", 28, WINDOW_FEATURES),
+    *BEHAVIOUR_GROUPS,
 )
 FEATURES: Final[tuple[Feature, ...]] = tuple(
-    replace(feature, group=name) for name, _, _, features in _GROUPED for feature in features
+    replace(feature, group=group.name) for group in _DEFINED for feature in group.features
 )
 GROUPS: Final[tuple[FeatureGroup, ...]] = tuple(
-    FeatureGroup(name, summary, lookback_days, tuple(feature.name for feature in features))
-    for name, summary, lookback_days, features in _GROUPED
+    FeatureGroup(group.name, group.summary, group.lookback_days, tuple(feature.name for feature in group.features))
+    for group in _DEFINED
 )
 """In the order of their columns; together they are `FEATURES`. `profile` is part of every model."""
 
 BY_NAME: Final = {feature.name: feature for feature in FEATURES}
 NAMES: Final = tuple(BY_NAME)
+NEEDS_HISTORY: Final = {
+    name: group.lookback_days
+    for group, defined in zip(GROUPS, _DEFINED, strict=True)
+    if defined in BEHAVIOUR_GROUPS
+    for name in group.names
+}
+"""Days of history without which a feature is null.
+
+Features of version 1 are not among them: they count what there is, in a snapshot marked short.
+"""
+
 NUMERIC: Final = tuple(feature.name for feature in FEATURES if not feature.is_category)
 CATEGORICAL: Final = tuple(feature.name for feature in FEATURES if feature.is_category)
 NULLABLE: Final = tuple(feature.name for feature in FEATURES if feature.nullable)
@@ -87,7 +105,7 @@ def _fingerprint() -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
 
 
-CONTRACT_VERSION: Final = f"1-{_fingerprint()}"
+CONTRACT_VERSION: Final = f"2-{_fingerprint()}"
 """Changes when any name, type or bound does. Stored in every model and every logged prediction."""
 
 

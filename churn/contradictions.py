@@ -11,7 +11,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from churn.contract import MEASURES, NUMERIC, WINDOWS
+from churn.behaviour_features import (
+    DECAYED,
+    FRICTION,
+    FRICTION_WINDOWS,
+    HALF_LIVES,
+    LAST_SESSION,
+    LOOKBACKS,
+    PAGE_RECENCY,
+)
+from churn.contract import MEASURES, NUMERIC, TREND_DAYS, WINDOWS
 
 Numbers = NDArray[np.float64]
 """Rows of numeric features in the contract's order; null is NaN."""
@@ -48,6 +57,12 @@ def _nested() -> Iterator[tuple[str, str]]:
     for measure in MEASURES:
         for shorter, longer in pairwise(WINDOWS):
             yield f"{measure.name}_{shorter}d", f"{measure.name}_{longer}d"
+    for shorter, longer in pairwise(FRICTION_WINDOWS):
+        yield f"friction_{shorter}d", f"friction_{longer}d"
+    shorter, longer = LOOKBACKS
+    yield f"days_seen_{shorter}d", f"days_seen_{longer}d"
+    for page in PAGE_RECENCY:
+        yield _SINCE, f"days_since_{page}_{longer}d"
 
 
 def _parts() -> Iterator[tuple[str, str]]:
@@ -56,6 +71,13 @@ def _parts() -> Iterator[tuple[str, str]]:
             if measure.name not in {"events", "listening_minutes", "artists"}:
                 yield f"{measure.name}_{days}d", f"events_{days}d"
         yield f"artists_{days}d", f"songs_{days}d"
+    for days in WINDOWS:
+        if days in FRICTION_WINDOWS:
+            yield from ((f"{part}_{days}d", f"friction_{days}d") for part in FRICTION)
+            yield f"friction_{days}d", f"events_{days}d"
+    yield f"active_days_{TREND_DAYS}d", f"days_seen_{TREND_DAYS}d"
+    yield "last_session_songs", f"songs_{TREND_DAYS}d"
+    yield "last_session_friction", f"friction_{TREND_DAYS}d"
 
 
 def _ratios() -> Iterator[tuple[str, str]]:
@@ -64,7 +86,13 @@ def _ratios() -> Iterator[tuple[str, str]]:
         yield f"session_minutes_{days}d", f"sessions_{days}d"
     for measure in MEASURES:
         if measure.trend:
-            yield f"{measure.name}_trend", f"{measure.name}_{WINDOWS[-1]}d"
+            yield f"{measure.name}_trend", f"{measure.name}_{TREND_DAYS}d"
+    yield "friction_trend", f"friction_{TREND_DAYS}d"
+    for ratio in (f"session_gap_days_{TREND_DAYS}d", f"session_gap_ratio_{TREND_DAYS}d", *LAST_SESSION):
+        yield ratio, f"sessions_{TREND_DAYS}d"
+    for days in LOOKBACKS:
+        yield f"songs_per_day_seen_{days}d", f"days_seen_{days}d"
+        yield f"friction_per_day_seen_{days}d", f"days_seen_{days}d"
 
 
 def _causes() -> Iterator[tuple[str, str]]:
@@ -72,6 +100,11 @@ def _causes() -> Iterator[tuple[str, str]]:
         yield f"sessions_{days}d", f"events_{days}d"
         yield f"active_days_{days}d", f"events_{days}d"
         yield f"songs_{days}d", f"listening_minutes_{days}d"
+    alike = [(f"days_seen_{TREND_DAYS}d", f"events_{TREND_DAYS}d")]
+    alike += [(f"{name}_half_life_{min(HALF_LIVES)}d", f"{name}_{HALF_LIVES[min(HALF_LIVES)]}d") for name in DECAYED]
+    for one, other in alike:
+        yield one, other
+        yield other, one
 
 
 AT_MOST: Final = tuple(Rule(less, more, f"{less} <= {more}") for less, more in (*_nested(), *_parts()))
@@ -83,10 +116,16 @@ NULL_WITHOUT: Final = tuple(Rule(ratio, by, f"{ratio} is null where {by} is 0") 
 NEEDED: Final = tuple(Rule(cause, effect, f"{cause} > 0 where {effect} > 0") for cause, effect in _causes())
 """An action has its session and its day, music has its song."""
 
-RECENT: Final = tuple(
-    Rule(f"events_{days}d", _SINCE, f"events_{days}d > 0 exactly where {_SINCE} <= {days}") for days in WINDOWS
+_RECENCIES: Final = (
+    ("events", _SINCE),
+    *((page, f"days_since_{page}_{longest}d") for page in PAGE_RECENCY for longest in LOOKBACKS),
 )
-"""There are events in a window exactly where the last event is no older than the window."""
+RECENT: Final = tuple(
+    Rule(f"{measure}_{days}d", since, f"{measure}_{days}d > 0 exactly where {since} <= {days}")
+    for measure, since in _RECENCIES
+    for days in WINDOWS
+)
+"""There are events in a window exactly where the last one is no older than the window."""
 
 RULES: Final = (*AT_MOST, *NULL_WITHOUT, *NEEDED, *RECENT)
 
@@ -94,8 +133,9 @@ RULES: Final = (*AT_MOST, *NULL_WITHOUT, *NEEDED, *RECENT)
 _LEFT: Final = np.array([_COLUMN[rule.feature] for rule in RULES])
 _RIGHT: Final = np.array([_COLUMN[rule.other] for rule in RULES])
 _ENDS: Final = np.cumsum([len(AT_MOST), len(NULL_WITHOUT), len(NEEDED)]).tolist()
-_OLDEST: Final = np.array(WINDOWS) + _DAY_TOLERANCE
-_YOUNGEST: Final = np.array(WINDOWS) - _DAY_TOLERANCE
+_WINDOW: Final = np.tile(np.array(WINDOWS, dtype=np.float64), len(_RECENCIES))
+_OLDEST: Final = _WINDOW + _DAY_TOLERANCE
+_YOUNGEST: Final = _WINDOW - _DAY_TOLERANCE
 
 
 def broken(numbers: Numbers) -> NDArray[np.bool_]:

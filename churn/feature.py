@@ -8,9 +8,14 @@ Kind = Literal["count", "real", "category"]
 WINDOWS: Final = (7, 14, 28)
 """Look-back windows in days. Fixed: totals that grow with the log look like drift."""
 
-LOOKBACK_DAYS: Final = max(WINDOWS)
+TREND_DAYS: Final = max(WINDOWS)
+"""What a trend compares the last week with."""
+
+LOOKBACK_DAYS: Final = 56
+"""The furthest that any feature looks back."""
+
 MINIMUM_HISTORY_DAYS: Final = 14
-"""A snapshot with less history than this is not made; with less than `LOOKBACK_DAYS` it is marked short."""
+"""A snapshot with less history than this is not made; with less than `TREND_DAYS` it is marked short."""
 
 AT_RISK_DAYS: Final = 30
 """A customer is at risk at `as_of` with an event in this many days before it, unless it was to leave."""
@@ -34,7 +39,7 @@ class Feature:
     `description` explains it to a retention manager; `phrase` states a customer's value
     in a reason ("{value} thumbs down in the last 14 days"). `minimum` and `maximum` are
     inclusive. `categories` is the closed set of an enumerated category, None for an open
-    one. `ages_days` says how far, in days, the values of the same
+    one. `missing` says in a reason why there is no value. `ages_days` says how far, in days, the values of the same
     customers may move by construction from one date to a later
     one, and never further than the time between the dates.
     `actionable` marks what the service can influence. `group` is the name of its `FeatureGroup`.
@@ -53,6 +58,7 @@ class Feature:
     measure: str = ""
     window: int | None = None
     ages_days: float = 0
+    missing: str = ""
     actionable: bool = False
 
     @property

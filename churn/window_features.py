@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from churn.feature import AT_RISK_DAYS, EVENTS_PER_DAY, LOOKBACK_DAYS, MINUTES_PER_DAY, WINDOWS, Feature, Measure
+from churn.feature import AT_RISK_DAYS, EVENTS_PER_DAY, MINUTES_PER_DAY, TREND_DAYS, WINDOWS, Feature, Measure
 
 # Order matters: it is the order of the columns everywhere.
 MEASURES: Final = (
@@ -53,6 +53,7 @@ PROFILE: Final = (
         "Windows",
         nullable=True,
         measure="os",
+        missing="operating system not known",
     ),
     Feature(
         "browser",
@@ -72,6 +73,7 @@ PROFILE: Final = (
         maximum=36_500,
         nullable=True,
         measure="tenure",
+        missing="time as a customer not known",
         ages_days=math.inf,
     ),
     Feature(
@@ -118,6 +120,7 @@ def _per_session(days: int) -> tuple[Feature, ...]:
             nullable=True,
             measure="songs_per_session",
             window=days,
+            missing=f"no listening session in the last {days} days",
         ),
         Feature(
             f"session_minutes_{days}d",
@@ -129,11 +132,12 @@ def _per_session(days: int) -> tuple[Feature, ...]:
             nullable=True,
             measure="session_minutes",
             window=days,
+            missing=f"no listening session in the last {days} days",
         ),
     )
 
 
-TREND_MAXIMUM: Final = LOOKBACK_DAYS / min(WINDOWS)
+TREND_MAXIMUM: Final = TREND_DAYS / min(WINDOWS)
 
 
 def _trend(measure: Measure) -> Feature:
@@ -141,12 +145,13 @@ def _trend(measure: Measure) -> Feature:
         f"{measure.name}_trend",
         "real",
         f"{measure.what[0].upper()}{measure.what[1:]} per day in the last {min(WINDOWS)} days, as a multiple of the "
-        f"last {LOOKBACK_DAYS} days' pace: 1 is steady, 0 is stopped; null without any in {LOOKBACK_DAYS} days.",
+        f"last {TREND_DAYS} days' pace: 1 is steady, 0 is stopped; null without any in {TREND_DAYS} days.",
         f"{measure.what} this week at {{value}} times the usual pace",
         1.0,
         maximum=TREND_MAXIMUM,
         nullable=True,
         measure=measure.name,
+        missing=f"no {measure.what} in the last {TREND_DAYS} days",
     )
 
 

@@ -25,7 +25,7 @@ from typing import Final
 
 import pandas as pd
 
-from churn.activity.features import DAY_MS, features
+from churn.activity.features import DAY_MS, Moment, features
 from churn.activity.labels import HORIZON_DAYS
 from churn.activity.reading import read_events
 from churn.model.scoring import calibrated
@@ -39,7 +39,7 @@ from training.model.trained import TrainedModel, TrainingSettings
 from training.run.train import train
 from training.simulate import SimulationSettings, simulate, write_log
 from training.simulator.settings import WORLDS
-from training.table.dataset import training_table
+from training.table.dataset import as_frame, training_table
 
 log = logging.getLogger("bench-report-alarms")
 
@@ -89,7 +89,8 @@ def reports(world: str, customers: int, seed: int, due: tuple[int, ...]) -> Iter
         reference = summarise_frame(reference_frame(trained.reference, trained.threshold), MONITORED)
         for elapsed in due:
             as_of = int(table.as_of.max()) + elapsed * DAY_MS
-            scored = summarise_frame(_scored(features(events.events, as_of).to_pandas(), trained), MONITORED)
+            moment = Moment(as_of, (as_of - events.report.first_ts) / DAY_MS)
+            scored = summarise_frame(_scored(as_frame(features(events.events, moment)), trained), MONITORED)
             yield Report.of(world, customers, seed, elapsed, decide(reference, scored, elapsed_days=elapsed))
 
 

@@ -6,6 +6,7 @@ from itertools import count, pairwise
 from typing import Any, Final
 
 from churn.contract import MEASURES, WINDOWS, example_customer
+from load_tests.behaviour import behaviour
 
 AS_OF: Final = "2018-11-02T00:00:00Z"
 _SYSTEMS: Final = ("Windows", "Mac OS X", "Linux", "iOS", "Android", None)
@@ -51,4 +52,4 @@ def _customer(generator: random.Random, customer_id: str) -> dict[str, Any]:
     for measure in MEASURES:
         if measure.trend and not row[f"{measure.name}_{WINDOWS[-1]}d"]:
             row[f"{measure.name}_trend"] = None
-    return row
+    return row | behaviour(row)

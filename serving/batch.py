@@ -31,7 +31,7 @@ _ids_of: Final = itemgetter("customer_id")
 _moments_of: Final = itemgetter("as_of")
 _FIELDS: Final = len(Customer.model_fields)
 _CATEGORIES: Final = tuple(BY_NAME[name] for name in CATEGORICAL)
-_COUNT_TYPES: Final = frozenset({int})  # NumPy would take a boolean for a number
+_COUNT_TYPES: Final = frozenset({int, type(None)})  # NumPy would take a boolean for a number
 _REAL_TYPES: Final = frozenset({int, float, type(None)})
 _COUNT_PLACES: Final = [NUMERIC.index(name) for name in _COUNTS]
 _REAL_PLACES: Final = [NUMERIC.index(name) for name in _REALS]
@@ -134,10 +134,10 @@ def _is_category(feature: Feature, value: object) -> bool:
     return 1 <= len(value) <= MAXIMUM_CATEGORY_LENGTH
 
 
-def _numbers(counts: list[tuple[int, ...]], reals: list[tuple[float | None, ...]]) -> Numbers | None:
+def _numbers(counts: list[tuple[int | None, ...]], reals: list[tuple[float | None, ...]]) -> Numbers | None:
     """Float64 [rows, numeric features], or None when one is out of its bounds."""
     numbers: Numbers = np.empty((len(counts), len(NUMERIC)), dtype=np.float64)
-    numbers[:, _COUNT_PLACES] = np.array(counts, dtype=np.int64)
+    numbers[:, _COUNT_PLACES] = np.array(counts, dtype=np.float64)
     numbers[:, _REAL_PLACES] = np.array(reals, dtype=np.float64)
     inside = (numbers >= _MINIMUM) & (numbers <= _MAXIMUM)  # null is not
     if not inside.all() and not (inside | np.isnan(numbers) & _NULLABLE).all():

@@ -15,6 +15,7 @@ import numpy as np
 import orjson
 from pydantic import Field, TypeAdapter, ValidationError
 
+from churn.contract import NAMES
 from churn.contradictions import broken, contradictions
 from serving.api import (
     DEFAULT_TOP_K,
@@ -32,7 +33,7 @@ from serving.request_moments import Moments
 from serving.request_problems import SHOWN_PROBLEMS, named, problems_of, refusal, unknown_fields
 
 _UNCOUNTED_BYTES: Final = 1024 * 1024
-_MARKS_PER_CUSTOMER: Final = 100
+_MARKS_PER_CUSTOMER: Final = 3 * len(NAMES) // 2
 """Commas and opening brackets in the JSON of a customer, or texts, with room for some within its texts."""
 
 _LONGEST_TEXT: Final = 4096

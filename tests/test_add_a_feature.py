@@ -45,6 +45,6 @@ def test_the_walk_through_adds_a_feature_that_is_documented_and_tested(copy: Pat
     assert "`upgrade_visits_14d`" not in (ROOT / "docs" / "features.md").read_text()
     (commands,) = blocks("sh")
     said = [run(command, copy) for command in commands.splitlines()]
-    assert "72 features in features.md" in said[0]
+    assert "113 features in features.md" in said[0]
     assert "`upgrade_visits_14d` | integer | 0 to 140,000 | no |" in (copy / "docs" / "features.md").read_text()
     assert re.search(r"\d+ passed", said[1])

@@ -4,14 +4,16 @@ Written as Ibis expressions, so that every engine gives the same numbers. Durati
 summed as integer milliseconds: a sum of doubles depends on the number of threads.
 """
 
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import ibis
 from ibis import Table
 from ibis import Value as Expression
 
-from churn.activity.pages import CANCELLATION, SONG
+from churn.activity.behaviour import behaviour
+from churn.activity.pages import CANCELLATION, PAGES, SONG
 from churn.contract import (
     AT_RISK_DAYS,
     BY_NAME,
@@ -19,52 +21,68 @@ from churn.contract import (
     LOOKBACK_DAYS,
     MEASURES,
     NAMES,
+    NEEDS_HISTORY,
+    TREND_DAYS,
     WINDOWS,
     Feature,
 )
-
-DAY_MS: Final = 24 * 60 * 60 * 1000
-MINUTE_MS: Final = 60 * 1000
-
-# Measures that count the visits of one page.
-PAGES: Final = {
-    "songs": SONG,
-    "thumbs_up": "Thumbs Up",
-    "thumbs_down": "Thumbs Down",
-    "playlist_adds": "Add to Playlist",
-    "friends_added": "Add Friend",
-    "adverts": "Roll Advert",
-    "downgrade_visits": "Downgrade",
-    "downgrade_submits": "Submit Downgrade",
-    "settings_visits": "Settings",
-    "help_visits": "Help",
-    "errors": "Error",
-}
+from churn.moments import DAY_MS as DAY_MS  # noqa: PLC0414  # the unit of what this module defines
+from churn.moments import MINUTE_MS
 
 
-def features(events: Table, as_of: int) -> Table:
-    """The features of every customer at risk at `as_of`.
+@dataclass(frozen=True)
+class Moment:
+    """A moment that features describe.
+
+    Attributes:
+        as_of: UTC epoch milliseconds, exclusive end of what may be known.
+        history_days: how far the log reaches back from it, without a gap that makes it another log.
+    """
+
+    as_of: int
+    history_days: float
+
+
+def features_at(events: Table, moments: Iterable[Moment]) -> Iterator[Table]:
+    """The features at each moment, in the order of the moments: the one way from events to tables.
+
+    Args:
+        events: typed events (`churn.activity.reading`), any span.
+        moments: of which features are wanted.
+    """
+    for moment in moments:
+        yield features(events, moment)
+
+
+def features(events: Table, moment: Moment) -> Table:
+    """The features of every customer at risk at a moment.
 
     A customer is at risk with an event in the `AT_RISK_DAYS` before `as_of` and no
     cancellation since the newest song (`is_at_risk`).
 
     Args:
         events: typed events (`churn.activity.reading`), any span.
-        as_of: UTC epoch milliseconds, exclusive end of what may be known.
+        moment: when, and how much history the log holds before it.
 
     Returns:
         A table with `customer_id` and the contract's features, in its order and types.
-        Values above a feature's bound are capped at it.
+        Values above a feature's bound are capped at it; a feature whose group looks back
+        further than the log reaches is null (`churn.contract.NEEDS_HISTORY`).
     """
+    as_of = moment.as_of
     past = events.filter(events.ts < as_of)  # nothing below this line may see `events`
     everyone = at_risk(past, as_of)
-    recent = _ordered(past.filter(past.ts >= as_of - AT_RISK_DAYS * DAY_MS).semi_join(everyone, "customer_id"))
+    wide = past.filter(past.ts >= as_of - LOOKBACK_DAYS * DAY_MS).semi_join(everyone, "customer_id")
+    recent = _ordered(wide.filter(wide.ts >= as_of - AT_RISK_DAYS * DAY_MS))
     profile = _profile(recent, everyone, as_of)
     counts = recent.group_by("customer_id").aggregate(**dict(_counts(recent, as_of)))
     sessions = _sessions(recent, as_of)
     joined = profile.left_join(counts, "customer_id").drop("customer_id_right")
     joined = joined.left_join(sessions, "customer_id").drop("customer_id_right")
-    return _shaped(joined.mutate(**dict(_derived(joined))))
+    joined = joined.mutate(**dict(_derived(joined)))
+    added = behaviour(wide, as_of)
+    added = added.select("customer_id", *(name for name in added.columns if name in NEEDS_HISTORY))
+    return _shaped(joined.left_join(added, "customer_id"), moment.history_days)
 
 
 def at_risk(past: Table, as_of: int) -> Table:
@@ -174,19 +192,22 @@ def _pace(joined: Table, measure: str) -> Expression:
     """The last week's daily pace as a multiple of the whole look-back's: `(x_7d / 7) / (x_28d / 28)`."""
     # Listening time as the integers it was summed in: the same ratio, without rounding twice.
     stem = "listening_ms" if measure == "listening_minutes" else measure
-    week, whole = joined[f"{stem}_{min(WINDOWS)}d"], joined[f"{stem}_{LOOKBACK_DAYS}d"]
-    return week * (LOOKBACK_DAYS // min(WINDOWS)) / whole.nullif(0)
+    week, whole = joined[f"{stem}_{min(WINDOWS)}d"], joined[f"{stem}_{TREND_DAYS}d"]
+    return week * (TREND_DAYS // min(WINDOWS)) / whole.nullif(0)
 
 
-def _shaped(table: Table) -> Table:
-    typed = {feature.name: _typed(table[feature.name], feature) for feature in FEATURES}
+def _shaped(table: Table, history_days: float) -> Table:
+    typed = {feature.name: _typed(table[feature.name], feature, history_days) for feature in FEATURES}
     return table.select("customer_id", **typed).select("customer_id", *NAMES)
 
 
-def _typed(value: Expression, feature: Feature) -> Expression:
+def _typed(value: Expression, feature: Feature, history_days: float) -> Expression:
     if feature.is_category:
         return value.cast("string")
-    number = value.cast("int64" if feature.kind == "count" else "float64")
+    kind = "int64" if feature.kind == "count" else "float64"
+    if history_days < NEEDS_HISTORY.get(feature.name, 0):
+        return ibis.null(kind)
+    number = value.cast(kind)
     if not feature.nullable:
         number = number.fill_null(0)
     cap = ibis.literal(BY_NAME[feature.name].maximum, type="float64").cast(number.type())

@@ -5,10 +5,10 @@ from typing import Any, Final, Literal, get_args
 
 from ibis import Table
 
-from churn.activity.features import DAY_MS, is_at_risk, newest
+from churn.activity.features import is_at_risk, newest
 from churn.activity.pages import CANCELLATION, SONG
 from churn.errors import NotEnoughDataError, SettingError
-from churn.moments import iso
+from churn.moments import DAY_MS, iso
 
 LabelKind = Literal["either", "inactivity", "cancellation"]
 KINDS: Final[tuple[LabelKind, ...]] = get_args(LabelKind)

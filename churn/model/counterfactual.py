@@ -12,7 +12,7 @@ windows: what is proposed helps with the trend as it was sent, which is what `pr
 the changed row, and also with the trend that follows from the change.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Protocol
@@ -20,7 +20,8 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from churn.contract import BY_NAME, LOOKBACK_DAYS, TREND_MAXIMUM, WINDOWS, Feature
+from churn.contract import BY_NAME, TREND_DAYS, TREND_MAXIMUM, WINDOWS, Feature
+from churn.contradictions import AT_MOST, NEEDED, RECENT
 from churn.model.artifact import Column, Forest
 from churn.model.scoring import NULL_VALUE
 from churn.model.treeshap import Floats, Indices, Matrix, Paths, paths
@@ -29,6 +30,7 @@ _BLOCK: Final = 64
 """Rows walked together: enough that NumPy's cost per call does not matter."""
 
 _NONE: Final = -1
+_OF_TREND: Final = ("trend", f"{min(WINDOWS)}d", f"{TREND_DAYS}d")
 
 
 class Scorer(Protocol):
@@ -57,8 +59,10 @@ class Movable:
     Attributes:
         feature: actionable, and a number.
         column: its column in the matrix.
-        at_least: columns it may not fall below: shorter windows of the measure.
-        at_most: columns it may not rise above: longer windows, and all events of its window.
+        at_least: columns it may not fall below, such as shorter windows of the measure.
+        at_most: columns it may not rise above, such as longer windows, and all events of its window.
+        positive: columns that are above 0 only where it is.
+        recencies: columns of the days since the last of what it counts, where it has a window.
         trend: columns of the trend that it enters, of its newest window and of its longest; if any.
     """
 
@@ -66,16 +70,30 @@ class Movable:
     column: int
     at_least: tuple[int, ...]
     at_most: tuple[int, ...]
+    positive: tuple[int, ...]
+    recencies: tuple[int, ...]
     trend: tuple[int, int, int] | None
 
     def bounds(self, matrix: Matrix) -> tuple[Floats, Floats]:
         """Smallest and largest value of each row that agrees with the row's other features, float64 [rows]."""
-        low = np.maximum(self.feature.minimum, matrix[:, self.at_least].max(axis=1, initial=-np.inf))
-        high = np.minimum(self.feature.maximum, matrix[:, self.at_most].min(axis=1, initial=np.inf))
+        below, above = matrix[:, self.at_least], matrix[:, self.at_most]
+        low = np.maximum(self.feature.minimum, below.max(axis=1, initial=-np.inf))
+        above = np.where(above == NULL_VALUE, np.inf, above)
+        high = np.minimum(self.feature.maximum, above.min(axis=1, initial=np.inf))
+        some, none = self._certain(matrix)
+        low, high = np.where(some, np.maximum(low, 1), low), np.where(none, 0, high)
         if self.trend is not None and self.column == self.trend[2]:
             has_trend = matrix[:, self.trend[0]] != NULL_VALUE  # then the window it is divided by cannot be empty
             low = np.where(has_trend, np.maximum(low, 1), low)
         return low.astype(np.float64), high.astype(np.float64)
+
+    def _certain(self, matrix: Matrix) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Rows whose other features say that there is some of it, and rows where they say that there is none."""
+        others, since = matrix[:, self.positive], matrix[:, self.recencies]
+        within = since <= (self.feature.window or 0)
+        given, dated = others != NULL_VALUE, since != NULL_VALUE
+        some = (given & (others > 0)).any(axis=1) | (dated & within).any(axis=1)
+        return some, (given & (others == 0)).any(axis=1) | (dated & ~within).any(axis=1)
 
     def follow(self, matrix: Matrix) -> None:
         """Set the trend of changed rows to what their windows say, in place."""
@@ -93,22 +111,20 @@ def movable(columns: Sequence[Column]) -> list[Movable]:
 
 
 def _movable(feature: Feature, place: dict[str, int]) -> Movable:
-    def windows(days: Sequence[int]) -> tuple[int, ...]:
-        return tuple(place[f"{feature.measure}_{window}d"] for window in days)
+    def columns(names: Iterable[str]) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(place[name] for name in names if name in place))
 
-    if feature.window is None:
-        return Movable(feature, place[feature.name], (), (), None)
-    shorter = windows([days for days in WINDOWS if days < feature.window])
-    longer = windows([days for days in WINDOWS if days > feature.window])
-    newest, longest = windows([min(WINDOWS), LOOKBACK_DAYS])
-    column, trend = place[feature.name], place.get(f"{feature.measure}_trend")
-    enters = trend is not None and column in {newest, longest}
+    name = feature.name
+    trend = columns(f"{feature.measure}_{part}" for part in _OF_TREND)
+    enters = len(trend) == len(_OF_TREND) and place[name] in trend[1:]
     return Movable(
         feature,
-        column,
-        shorter,
-        (*longer, place[f"events_{feature.window}d"]),
-        (trend, newest, longest) if trend is not None and enters else None,
+        place[name],
+        columns(rule.feature for rule in AT_MOST if rule.other == name),
+        columns(rule.other for rule in AT_MOST if rule.feature == name),
+        columns(rule.other for rule in NEEDED if rule.feature == name),
+        columns(rule.other for rule in RECENT if rule.feature == name),
+        (trend[0], trend[1], trend[2]) if enters else None,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Final, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from churn.contract import FEATURES, LOOKBACK_DAYS, NAMES, Feature
+from churn.contract import FEATURES, NAMES, Feature
 from churn.errors import ArtifactError, NativeUnavailableError
 from churn.model import native
 from churn.model.artifact import Column, Forest
@@ -169,24 +169,13 @@ def _reason(feature: Feature, value: Value, contribution: float, typical: Typica
 def stated(feature: Feature, value: Value) -> str:
     """A customer's value in plain words: `9 thumbs down in the last 14 days`."""
     if value is None:
-        return _missing(feature)
+        return feature.missing or f"{feature.measure} not known"
     if isinstance(value, str):
         return feature.phrase.format(value=value)
     return _singular(feature.phrase.format(value=rounded(value)))
 
 
-_UNKNOWN: Final = {"os": "operating system not known", "tenure": "time as a customer not known"}
 _ONE: Final = re.compile(r"(?<![\d.,])1 ((?:\w+ )??)(?!thumbs|times)(\w+?)s\b")
-
-
-def _missing(feature: Feature) -> str:
-    """Why there is no value, as the contract defines it."""
-    if feature.window is not None:
-        return f"no listening session in the last {feature.window} days"
-    if feature.name.endswith("_trend"):
-        what = feature.phrase.partition(" this week")[0]
-        return f"no {what} in the last {LOOKBACK_DAYS} days"
-    return _UNKNOWN.get(feature.measure, f"{feature.measure} not known")
 
 
 def _singular(text: str) -> str:

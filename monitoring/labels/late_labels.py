@@ -23,7 +23,7 @@ from churn.activity.labels import Definition, LabelKind, labels_at
 from churn.activity.reading import read_events
 from churn.activity.typed import EventLog
 from churn.command import say
-from churn.contract import AT_RISK_DAYS, LOOKBACK_DAYS
+from churn.contract import AT_RISK_DAYS, TREND_DAYS
 from churn.errors import SettingError
 from churn.moments import iso
 from churn.prediction_log.listing import LogFile
@@ -332,7 +332,7 @@ class LateLabels:
         """What makes the labels themselves doubtful."""
         report = self._log.report
         history = (self._one("SELECT min(as_of) FROM outcomes") - report.first_ts) / DAY_MS
-        if history < LOOKBACK_DAYS:
+        if history < TREND_DAYS:
             yield (
                 f"the log of events begins {max(history, 0):.1f} days before the first prediction: what customers did "
                 "before is not known, and some labels may be missing or wrong"

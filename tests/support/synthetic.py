@@ -8,8 +8,9 @@ import pandas as pd
 from churn.activity.dataset_facts import TableFacts
 from churn.activity.features import DAY_MS
 from churn.activity.report import ReadReport
-from churn.contract import CONTRACT_VERSION, LOOKBACK_DAYS, MEASURES, NAMES, WINDOWS
+from churn.contract import CONTRACT_VERSION, MEASURES, NAMES, TREND_DAYS, WINDOWS
 from churn.moments import epoch_ms, iso
+from load_tests.behaviour import behaviour
 from training.table.dataset import fingerprint
 
 NEWEST = epoch_ms(datetime(2019, 1, 29, tzinfo=UTC))
@@ -76,7 +77,7 @@ def _snapshot(generator: np.random.Generator, customers: int, as_of: int) -> pd.
         frame[f"session_minutes_{window}d"] = 4.0 * frame[f"songs_per_session_{window}d"]
     for measure in MEASURES:
         if measure.trend:
-            whole = frame[f"{measure.name}_{LOOKBACK_DAYS}d"].replace(0, np.nan)
+            whole = frame[f"{measure.name}_{TREND_DAYS}d"].replace(0, np.nan)
             frame[f"{measure.name}_trend"] = 4.0 * frame[f"{measure.name}_7d"] / whole
     frame["level"] = generator.choice(["free", "paid"], customers)
     frame["gender"] = generator.choice(np.array(["F", "M", None], dtype=object), customers, p=[0.45, 0.45, 0.1])
@@ -84,6 +85,10 @@ def _snapshot(generator: np.random.Generator, customers: int, as_of: int) -> pd.
     frame["browser"] = generator.choice(np.array(["Chrome", "Firefox", None], dtype=object), customers)
     frame["tenure_days"] = np.where(generator.random(customers) < 0.05, np.nan, generator.exponential(80, customers))
     frame["days_since_last_event"] = np.where(frame["active_days_7d"] > 0, 1.5, 20.0)
+    added = pd.DataFrame(
+        [behaviour({str(name): value for name, value in row.items()}) for row in frame.to_dict("records")]
+    )
+    frame = pd.concat([frame, added], axis=1)
     logit = -2.2 + 0.5 * frame["thumbs_down_14d"] - 0.05 * frame["songs_14d"] + 0.8 * (frame["level"] == "free")
     frame["churned"] = (generator.random(customers) < 1 / (1 + np.exp(-logit))).astype(int)
     return frame[["customer_id", "as_of", "short", *NAMES, "churned"]]

@@ -10,7 +10,7 @@ import jinja2
 import pandas as pd
 
 from churn.code_version import CodeVersion
-from churn.contract import AT_RISK_DAYS, CATEGORICAL, LOOKBACK_DAYS, NAMES
+from churn.contract import AT_RISK_DAYS, CATEGORICAL, NAMES, TREND_DAYS
 from churn.files import whole_folder
 from churn.model.champion import Champion
 from churn.model.facts import TrainingFacts
@@ -164,7 +164,7 @@ def _data(table: pd.DataFrame, training: TrainingFacts) -> dict[str, Any]:
         ("snapshots", f"{len(training.snapshots)}, {training.snapshots[0]} to {training.snapshots[-1]}"),
         (
             "of them with a short history",
-            f"{len(training.short_snapshots)} (less than the {LOOKBACK_DAYS} days that features look back)",
+            f"{len(training.short_snapshots)} (less than the {TREND_DAYS} days that features look back)",
         ),
         ("fingerprint of the rows", training.fingerprint),
     ]

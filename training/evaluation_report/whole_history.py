@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import train_test_split
 
-from churn.activity.features import DAY_MS, MINUTE_MS, PAGES
 from churn.activity.labels import TRIGGERS
-from churn.activity.pages import SONG
+from churn.activity.pages import PAGES, SONG
 from churn.errors import NotEnoughDataError, SettingError
 from churn.model.scoring import NULL_VALUE, Matrix
+from churn.moments import DAY_MS, MINUTE_MS
 from churn.quality.intervals import percentile
 from churn.quality.measures import LABEL, Judged, auc, average_precision, f1, precision, recall
 from training.forest.fit import ForestSettings, fit_classifier

@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 import pandas as pd
 
-from churn.contract import FEATURES
+from churn.contract import FEATURES, Feature, whole
 from churn.moments import iso
 
 CUSTOMERS_PER_BODY: Final = 1_000
@@ -22,9 +22,14 @@ def customers(table: pd.DataFrame) -> list[dict[str, Any]]:
     for feature in FEATURES:
         values = table[feature.name]
         found = zip(values.tolist(), values.isna(), strict=True)
-        columns[feature.name] = [None if missing else value for value, missing in found]
+        columns[feature.name] = [None if missing else _sent(feature, value) for value, missing in found]
     names = list(columns)
     return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _sent(feature: Feature, value: Any) -> Any:
+    """A count as the integer it is: pandas holds those that may be null as fractions."""
+    return whole(value) if feature.kind == "count" else value
 
 
 def bodies(table: pd.DataFrame, size: int = CUSTOMERS_PER_BODY) -> Iterator[bytes]:

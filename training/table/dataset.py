@@ -9,27 +9,25 @@ import numpy as np
 import pandas as pd
 from ibis import Table
 
-from churn.activity.features import DAY_MS, features
+from churn.activity.features import Moment, features_at
 from churn.activity.labels import HORIZON_DAYS, Definition, labels
-from churn.contract import AT_RISK_DAYS, LOOKBACK_DAYS, MINIMUM_HISTORY_DAYS, NAMES
+from churn.contract import AT_RISK_DAYS, FEATURES, MINIMUM_HISTORY_DAYS, NAMES, TREND_DAYS
 from churn.errors import NotEnoughDataError
-from churn.moments import iso
+from churn.moments import DAY_MS, iso
 from churn.quality.measures import LABEL
 
 STEP_DAYS: Final = 7
 STANDARD: Final = Definition()
+_NULLABLE_COUNTS: Final = tuple(feature.name for feature in FEATURES if feature.kind == "count" and feature.nullable)
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """A moment the features describe. `short`: the log holds less history than they look back."""
-
-    as_of: int
-    history_days: float
+class Snapshot(Moment):
+    """A moment of the table. `short`: the log holds less history than the windows that every model may use."""
 
     @property
     def short(self) -> bool:
-        return self.history_days < LOOKBACK_DAYS
+        return self.history_days < TREND_DAYS
 
 
 def snapshots(first_ts: int, log_end: int, horizon_days: int = HORIZON_DAYS) -> list[Snapshot]:
@@ -71,9 +69,10 @@ def training_table(
     """
     parts = []
     dates = _with_history(snapshots(first_ts, log_end, definition.horizon_days), _runs(events, first_ts))
+    rows = features_at(events, dates)
     for number, snapshot in enumerate(dates, 1):
         progress(f"snapshot {number} of {len(dates)}: {iso(snapshot.as_of)}")
-        parts.append(_labelled(events, snapshot, log_end, definition))
+        parts.append(_labelled(next(rows), events, snapshot, log_end, definition))
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     if table.empty:
         raise NotEnoughDataError(
@@ -105,10 +104,9 @@ def _with_history(dates: list[Snapshot], runs: list[tuple[int, int]]) -> list[Sn
     return kept
 
 
-def _labelled(events: Table, snapshot: Snapshot, log_end: int, definition: Definition) -> pd.DataFrame:
-    rows = features(events, snapshot.as_of)
+def _labelled(rows: Table, events: Table, snapshot: Snapshot, log_end: int, definition: Definition) -> pd.DataFrame:
     outcome = labels(events, snapshot.as_of, log_end, definition.kind, definition.horizon_days)
-    frame: pd.DataFrame = rows.inner_join(outcome, "customer_id").to_pandas()
+    frame = as_frame(rows.inner_join(outcome, "customer_id"))
     frame.insert(1, "as_of", np.int64(snapshot.as_of))
     frame.insert(2, "short", snapshot.short)
     return frame[["customer_id", "as_of", "short", *NAMES, LABEL]]
@@ -117,10 +115,19 @@ def _labelled(events: Table, snapshot: Snapshot, log_end: int, definition: Defin
 def newest_table(events: Table, first_ts: int, log_end: int) -> pd.DataFrame:
     """The features of everybody at risk right after the log's last event, sorted by customer; no label yet."""
     as_of = log_end + 1
-    frame: pd.DataFrame = features(events, as_of).to_pandas()
+    start, _ = _runs(events, first_ts)[-1]
+    newest = Snapshot(as_of, (as_of - start) / DAY_MS)
+    (rows,) = features_at(events, [newest])
+    frame = as_frame(rows)
     frame.insert(1, "as_of", np.int64(as_of))
-    frame.insert(2, "short", Snapshot(as_of, (as_of - first_ts) / DAY_MS).short)
+    frame.insert(2, "short", newest.short)
     return frame.sort_values("customer_id", ignore_index=True)
+
+
+def as_frame(rows: Table) -> pd.DataFrame:
+    """Features in pandas; counts that may be null as float64, whatever integer the engine summed them in."""
+    frame: pd.DataFrame = rows.to_pandas()
+    return frame.astype(dict.fromkeys(_NULLABLE_COUNTS, np.float64))
 
 
 def fingerprint(table: pd.DataFrame) -> str:

@@ -2,14 +2,17 @@ import random
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn.activity.features import DAY_MS, PAGES, come_back, features
+from churn.activity.features import Moment, come_back, features
+from churn.activity.pages import PAGES
 from churn.contract import BY_NAME, FEATURES, NAMES, NUMERIC, WINDOWS, Customer
 from churn.contradictions import contradictions
-from churn.moments import iso
+from churn.moments import DAY_MS, iso
+from tests.support import formulas
 from tests.support.logs import event, event_table
 
 AS_OF = 1_543_622_400_000  # 2018-12-01
@@ -17,8 +20,8 @@ CUSTOMERS = [f"customer {number}" for number in range(60)]
 PAGE_NAMES = [*PAGES.values(), "Home", "Logout", "Cancellation Confirmation"]
 
 
-def computed(rows: list[dict[str, Any]], as_of: int = AS_OF) -> dict[str, dict[str, Any]]:
-    table = features(event_table(rows), as_of).to_pyarrow().to_pylist()
+def computed(rows: list[dict[str, Any]], history_days: float = 60) -> dict[str, dict[str, Any]]:
+    table = features(event_table(rows), Moment(AS_OF, history_days)).to_pyarrow().to_pylist()
     return {row.pop("customer_id"): row for row in table}
 
 
@@ -44,7 +47,7 @@ def test_counts_of_one_small_life() -> None:
             event("a", before(2), "Roll Advert", session_id=9),
         ]
     )
-    assert {name: row[name] for name in row if name.startswith("songs_")} == {
+    assert {name: row[name] for name in row if name.startswith("songs_") and BY_NAME[name].group == "windows"} == {
         "songs_7d": 0,
         "songs_14d": 2,
         "songs_28d": 3,
@@ -161,12 +164,12 @@ def test_values_above_their_bound_are_capped() -> None:
 def random_rows(seed: int) -> list[dict[str, Any]]:
     """A random log. Many customers at once: a query costs the same for one as for sixty."""
     draw = random.Random(seed)
-    edges = [before(7), before(14), before(28), before(30), AS_OF]
+    edges = [before(7), before(14), before(28), before(30), before(56), AS_OF]
 
     def row() -> dict[str, Any]:
         return event(
             draw.choice(CUSTOMERS),
-            draw.choice([*edges, *(draw.randrange(before(40), AS_OF + 10 * DAY_MS) for _ in range(15))]),
+            draw.choice([*edges, *(draw.randrange(before(70), AS_OF + 10 * DAY_MS) for _ in range(25))]),
             draw.choice([*PAGE_NAMES, *PAGE_NAMES[:-1], *PAGE_NAMES[:-1]]),
             session_id=draw.randint(1, 4),
             item=draw.randint(0, 9),
@@ -178,7 +181,7 @@ def random_rows(seed: int) -> list[dict[str, Any]]:
             length_ms=draw.choice([None, 1, 200_123]),
         )
 
-    return [row() for _ in range(draw.randint(4, 16) * len(CUSTOMERS))]
+    return [row() for _ in range(draw.randint(4, 24) * len(CUSTOMERS))]
 
 
 def test_no_features_of_any_events_contradict_each_other() -> None:
@@ -187,8 +190,12 @@ def test_no_features_of_any_events_contradict_each_other() -> None:
     rows = []
     for customer in range(300):
         count = int(generator.integers(1, 12))
-        ages = generator.choice([0, 1, 7 * DAY_MS, 14 * DAY_MS, 28 * DAY_MS], count)  # at the windows' edges, too
-        ages = np.where(generator.random(count) < 0.5, ages, generator.integers(0, 30 * DAY_MS, count))
+        ages = generator.choice(
+            [0, 1, *(days * DAY_MS for days in (7, 14, 28, 56))], count
+        )  # at the windows' edges, too
+        ages = np.where(
+            generator.random(count) < 0.5, ages, generator.integers(0, 30 * DAY_MS, count) * generator.integers(1, 3)
+        )
         for age, page, session in zip(
             ages, generator.choice(pages, count), generator.integers(1, 4, count), strict=True
         ):
@@ -196,7 +203,7 @@ def test_no_features_of_any_events_contradict_each_other() -> None:
             length = None if generator.random() < 0.1 else int(generator.integers(1, 500_000))
             song = {"artist": artist, "length_ms": length} if page == "NextSong" else {}
             rows.append(event(str(customer), AS_OF - 1 - int(age), str(page), session_id=int(session), **song))
-    table = features(event_table(rows), AS_OF).to_pandas()
+    table = features(event_table(rows), Moment(AS_OF, 56)).to_pandas()
     assert len(table) > 250
     assert list(contradictions(table[list(NUMERIC)].to_numpy(dtype=np.float64))) == []
 
@@ -264,11 +271,12 @@ def reckoned(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         left = max((row["ts"] for row in mine if row["page"] == "Cancellation Confirmation"), default=None)
         stayed = left is None or any(row["page"] == "NextSong" and row["ts"] > left for row in mine)
         if stayed and mine[-1]["ts"] >= before(30):
-            found[customer_id] = _reckon_one([row for row in mine if row["ts"] >= before(30)])
+            old = formulas.behaviour(pd.DataFrame(mine), AS_OF)
+            found[customer_id] = _reckon_one([row for row in mine if row["ts"] >= before(30)], old)
     return found
 
 
-def _reckon_one(mine: list[dict[str, Any]]) -> dict[str, Any]:
+def _reckon_one(mine: list[dict[str, Any]], behaviour: dict[str, Any]) -> dict[str, Any]:
     def last(name: str) -> Any:
         return next((row[name] for row in reversed(mine) if row[name] is not None), None)
 
@@ -279,9 +287,10 @@ def _reckon_one(mine: list[dict[str, Any]]) -> dict[str, Any]:
     for window in WINDOWS:
         row |= {f"{name}_{window}d": v for name, v in _reckon_window(mine, window).items()}
     for feature in FEATURES:
-        if feature.name.endswith("_trend"):
+        if feature.group == "windows" and feature.name.endswith("_trend"):
             whole = row[f"{feature.measure}_28d"]
             row[feature.name] = 4 * row[f"{feature.measure}_7d"] / whole if whole else None
+    row |= behaviour
     return {name: row[name] for name in NAMES}
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from churn.contract import BY_NAME, FEATURES, MEASURES, NUMERIC
+from churn.contract import BY_NAME, FEATURES, NULLABLE, NUMERIC
 from churn.contradictions import broken
 from churn.model.artifact import Calibration, Column
 from churn.model.counterfactual import Counterfactual, Suggestion, movable
@@ -166,9 +166,8 @@ class Hand:
 
     def ask(self, **values):
         row = np.zeros((1, len(self.names)), dtype=np.float32)
-        for measure in MEASURES:
-            if measure.trend:
-                row[0, self.names.index(f"{measure.name}_trend")] = -1
+        for name in set(NULLABLE) & set(self.names):
+            row[0, self.names.index(name)] = -1
         for days in (7, 14, 28):
             row[0, self.names.index(f"events_{days}d")] = 100
         for name, value in values.items():

@@ -215,7 +215,10 @@ def test_time_explains_no_more_than_has_passed_and_never_makes_younger() -> None
 
 
 def test_days_since_the_last_event_move_by_a_day_at_most() -> None:
-    assert [feature.name for feature in MONITORED if 0 < feature.ages_days <= 1] == ["days_since_last_event"]
+    assert [feature.name for feature in MONITORED if 0 < feature.ages_days <= 1] == [
+        "days_since_last_event",
+        *(f"days_since_{page}_{days}d" for days in (28, 56) for page in ("thumbs_down", "adverts", "downgrade_visits")),
+    ]
 
 
 def test_too_few_rows_give_no_verdict() -> None:

@@ -37,7 +37,16 @@ def test_the_measure_that_decides_comes_first_and_the_others_cost_nothing() -> N
 def test_all_windows_of_a_measure_are_shuffled_together() -> None:
     columns = [Column(feature=name) for name in NUMERIC] + [Column(feature="os", category=c) for c in ("a", "other")]
     found = measures(columns)
-    assert {NUMERIC[at] for at in found["songs"]} == {"songs_7d", "songs_14d", "songs_28d", "songs_trend"}
+    assert {NUMERIC[at] for at in found["songs"]} == {
+        "songs_7d",
+        "songs_14d",
+        "songs_28d",
+        "songs_trend",
+        "songs_half_life_10d",
+        "songs_half_life_30d",
+        "songs_per_day_seen_28d",
+        "songs_per_day_seen_56d",
+    }
     assert found["os"].tolist() == [len(NUMERIC), len(NUMERIC) + 1]
     assert sorted(at for columns_of in found.values() for at in columns_of) == list(range(len(columns)))
 
