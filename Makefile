@@ -210,6 +210,10 @@ bench-report: $(DEV) ## how long the weekly report of ROWS predictions takes, an
 bench-drift: $(DEV) ## how often the drift alarm is right, with Evidently's defaults beside it (REPETITIONS)
 	$(RUN) -m load_tests.bench_drift --repetitions $(REPETITIONS)
 
+.PHONY: bench-reasons
+bench-reasons: $(DEV) ## whether reasons tell customers apart, and are given again by another fit (EVENTS; the default world)
+	$(RUN) -m load_tests.bench_reasons $(if $(EVENTS),--events '$(EVENTS)')
+
 .PHONY: format
 format: $(DEV) ## format the code
 	$(BIN)/ruff format .

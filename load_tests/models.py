@@ -24,7 +24,7 @@ from churn.model.store import champion_model, save
 from churn.quality.measures import LABEL
 from load_tests.customers import draw
 from training.forest.fit import ForestSettings, fit
-from training.model.manifest import typical
+from training.model.typical import typical
 from training.table.folder import parquet_bytes
 
 LARGE: Final = ForestSettings(trees=200, depth=8, leaf=5, seed=0)

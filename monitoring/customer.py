@@ -7,10 +7,10 @@ import argparse
 import hashlib
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
@@ -19,9 +19,7 @@ from churn.contract import BY_NAME, CONTRACT_VERSION, NAMES
 from churn.customer_ids import customer_key
 from churn.errors import ReportError, SettingError
 from churn.files import replace_file
-from churn.model.artifact import StoredModel
-from churn.model.counterfactual import Counterfactual, Suggestion
-from churn.model.explaining import Explainer, Value, reasons, stated
+from churn.model.explaining import Explainer, stated
 from churn.model.scoring import Scorer
 from churn.moments import epoch_ms
 from churn.prediction_log.line import LogLine
@@ -29,15 +27,13 @@ from churn.settings import LOG_DIR, text
 from monitoring.drift.stored_models import watched
 from monitoring.labels.hold_out import day_text
 from monitoring.labels.treatments import HELD_OUT, treatments
-from monitoring.pages.customer_page import CustomerFacts, WeekOfCustomer, page, percent
+from monitoring.pages.customer_page import CustomerFacts, WeekOfCustomer, page
 from monitoring.pages.waterfall import waterfall
 from monitoring.prediction_log.one_customer import answers_about
 from monitoring.reports.report_folder import AT_RISK, CUSTOMER, ReportFolder
 from monitoring.reports.week import Week
+from monitoring.weekly.at_risk import explained
 
-CONTEXT: Final = ("tenure_days", "level")
-REASONS: Final = 3
-HELP: Final = 3
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -103,25 +99,25 @@ def facts(answers: Sequence[LogLine], offers: Sequence[str]) -> CustomerFacts:
     labelled = [
         (stated(BY_NAME[name], values[name]), float(share)) for name, share in zip(NAMES, contributions, strict=True)
     ]
-    found = reasons(values, contributions, model.manifest.typical, REASONS)
+    listed = next(explained(pd.DataFrame([values | _answer(newest)], dtype=object), model))
     return CustomerFacts(
         customer_id=newest["customer_id"],
         as_of=f"{_moment(newest):%Y-%m-%d %H:%M} UTC",
         flagged=newest["will_churn"],
         threshold=scorer.threshold,
-        context=_context(values),
+        context=listed.context,
         course=list(_course(answers)),
-        reasons=[reason.text for reason in found if reason.contribution > 0],
+        reasons=listed.reasons,
         base=explainer.base_value,
         score=float(explainer.base_value + contributions.sum()),
         steps=waterfall(explainer.base_value, labelled),
-        help=[_helpful(one) for one in _suggestions(model, scorer, matrix)[:HELP]],
+        help=listed.help,
         offers=offers,
     )
 
 
-def _context(values: Mapping[str, Value]) -> str:
-    return ", ".join(stated(BY_NAME[name], values[name]) for name in CONTEXT)
+def _answer(line: LogLine) -> dict[str, str | float]:
+    return {"customer_id": line["customer_id"], "churn_probability": line["churn_probability"]}
 
 
 def _course(answers: Sequence[LogLine]) -> Iterator[WeekOfCustomer]:
@@ -129,15 +125,6 @@ def _course(answers: Sequence[LogLine]) -> Iterator[WeekOfCustomer]:
     newest = {_week_of(line): line["churn_probability"] for line in answers}
     for week, probability in sorted(newest.items()):
         yield WeekOfCustomer(str(week), probability)
-
-
-def _suggestions(model: StoredModel, scorer: Scorer, matrix: Any) -> list[Suggestion]:
-    return Counterfactual(model.forest(), model.manifest.columns).what_would_help(matrix, scorer)[0]
-
-
-def _helpful(one: Suggestion) -> str:
-    feature = BY_NAME[one.feature]
-    return f"{stated(feature, one.to_value)}, now {stated(feature, one.from_value)}: {percent(one.churn_probability)}"
 
 
 def _offers(path: Path, key: str) -> list[str]:

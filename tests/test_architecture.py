@@ -11,6 +11,7 @@ LAYERS: dict[str, list[set[str]]] = {
     "churn": [
         {"churn"},
         {"churn.activity", "churn.model", "churn.quality", "churn.prediction_log", "churn.online_store"},
+        {"churn.retention"},
     ],
     "serving": [{"serving"}],
     "training": [
@@ -45,7 +46,7 @@ def whole(*rooms: str) -> set[str]:
     return set().union(*(layer for room in rooms for layer in LAYERS[room]))
 
 
-SERVED = whole("churn") - {"churn.activity", "churn.quality"}
+SERVED = whole("churn") - {"churn.activity", "churn.quality", "churn.retention"}
 OUTSIDE = {
     "churn": set(),
     "serving": SERVED,

@@ -23,11 +23,11 @@ from typing import Any, Final, Literal, TypeVar
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from churn.contract import CONTRACT_VERSION, NAMES
 from churn.errors import ArtifactError, ContractMismatchError, ModelStoreError
-from churn.model.facts import EvaluationFacts, Facts, PolicyFacts, TrainingFacts
+from churn.model.facts import EvaluationFacts, Facts, PeerFacts, PolicyFacts, TrainingFacts
 
 FORMAT_VERSION: Final = 1
 MODEL_NAME: Final = "churn"
@@ -67,8 +67,9 @@ class Manifest(_Stored):
 
     `typical` holds, over the customers of the reference who stayed, the median of each
     numeric feature and the share of each category. `importance` is each feature's share
-    of the mean absolute contribution on the reference; it sums to 1. A model that was made
-    for a benchmark has no `policy`, `training` and `metrics`.
+    of the mean absolute contribution on the reference; it sums to 1. `peers` are the customers
+    who stayed by plan and tenure, for reasons that tell customers apart. A model that was made
+    for a benchmark has no `peers`, `policy`, `training` and `metrics`.
     """
 
     format_version: Literal[1] = FORMAT_VERSION
@@ -81,6 +82,7 @@ class Manifest(_Stored):
     calibration: Calibration
     typical: dict[str, float | dict[str, float] | None]
     importance: dict[str, float]
+    peers: dict[str, PeerFacts] | None = Field(default=None, exclude_if=lambda value: value is None)
     training: TrainingFacts | None
     metrics: EvaluationFacts | None
     files: dict[str, str]

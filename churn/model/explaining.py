@@ -162,7 +162,7 @@ def _rank(contribution: float) -> tuple[bool, float]:
 
 
 def _reason(feature: Feature, value: Value, contribution: float, typical: Typical) -> Reason:
-    text = f"{stated(feature, value)}; {_beside(value, typical)}"
+    text = f"{stated(feature, value)}; {beside(value, typical)}"
     return Reason(feature.name, value, contribution, text if contribution > 0 else f"speaks for staying: {text}")
 
 
@@ -183,12 +183,12 @@ def _singular(text: str) -> str:
     return _ONE.sub(r"1 \1\2", text)
 
 
-def _beside(value: Value, typical: Typical) -> str:
+def beside(value: Value, typical: Typical, whom: str = "customers who stay") -> str:
     """The value of customers who stay: their median, or the share that has the same category."""
     if isinstance(typical, Mapping):
         share = 1 - sum(typical.values()) if value is None else typical.get(str(value), 0.0)
-        return f"the same for {_percent(share)} of customers who stay"
-    return f"customers who stay: {'not known' if typical is None else rounded(typical)}"
+        return f"the same for {_percent(share)} of {whom}"
+    return f"{whom}: {'not known' if typical is None else rounded(typical)}"
 
 
 def _percent(share: float) -> str:

@@ -65,6 +65,18 @@ class PolicyFacts(Facts):
     net_value_per_1000: IntervalFacts | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
+class PeerFacts(Facts):
+    """Customers of one plan and band of tenure who stayed.
+
+    `typical`: as the manifest's, what adds up over a window as if all of it had been seen. `spread`: the standard
+    deviation of the contributions of each topic (`churn.retention.peers`).
+    """
+
+    customers: int
+    typical: dict[str, float | dict[str, float] | None]
+    spread: dict[str, float]
+
+
 class TrainingFacts(Facts):
     """The data and the settings that a model was trained with.
 

@@ -9,17 +9,19 @@ import numpy as np
 import pandas as pd
 
 from churn.activity.dataset_facts import TableFacts
-from churn.contract import FEATURES, NAMES
+from churn.contract import NAMES
 from churn.model.artifact import Calibration, Column
 from churn.model.explaining import Explainer
-from churn.model.facts import EvaluationFacts, IntervalFacts, PolicyFacts, TrainingFacts
+from churn.model.facts import EvaluationFacts, IntervalFacts, PeerFacts, PolicyFacts, TrainingFacts
 from churn.model.scoring import NULL_VALUE
 from churn.moments import iso
 from churn.quality.intervals import cluster_weights, percentile
 from churn.quality.measures import LABEL
 from training.forest.fit import FittedForest
 from training.forest.policy import net_value
+from training.model.peers import peers
 from training.model.trained import TrainedModel
+from training.model.typical import typical
 from training.table.dataset import fingerprint
 
 LIBRARIES: Final = ("numpy", "onnx", "onnxruntime", "pandas", "scikit-learn")
@@ -36,6 +38,7 @@ class ModelFacts:
     calibration: Calibration
     typical: dict[str, float | dict[str, float] | None]
     importance: dict[str, float]
+    peers: dict[str, PeerFacts]
     training: TrainingFacts
     metrics: EvaluationFacts
 
@@ -50,6 +53,7 @@ def model_facts(trained: TrainedModel, facts: TableFacts) -> ModelFacts:
         calibration=trained.calibration,
         typical=typical(trained.reference[trained.reference[LABEL] == 0]),
         importance=importance(trained.fitted, trained.reference),
+        peers=peers(trained.fitted, trained.reference[trained.reference[LABEL] == 0]),
         training=_training_facts(trained, facts),
         metrics=trained.evaluation.facts(),
     )
@@ -81,18 +85,6 @@ def _net_value(trained: TrainedModel) -> IntervalFacts:
     ]
     low, high = percentile(np.array(drawn))
     return IntervalFacts(value=float(value.mean()), low=low, high=high)
-
-
-def typical(stayed: pd.DataFrame) -> dict[str, float | dict[str, float] | None]:
-    """Of the customers who stayed: the median of each number, the share of each category."""
-    found: dict[str, float | dict[str, float] | None] = {}
-    for feature in FEATURES:
-        values = stayed[feature.name].dropna()
-        if feature.is_category:
-            found[feature.name] = {str(k): float(v) for k, v in (values.value_counts() / max(len(stayed), 1)).items()}
-        else:
-            found[feature.name] = float(values.median()) if len(values) else None
-    return found
 
 
 def importance(fitted: FittedForest, reference: pd.DataFrame, rows: int = 500) -> dict[str, float]:

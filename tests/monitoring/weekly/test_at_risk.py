@@ -4,17 +4,19 @@ import csv
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn.contract import NAMES
+from churn.contract import NAMES, example_customer
 from churn.errors import ReportError
-from churn.model.explaining import Explainer, reasons
-from churn.model.scoring import Encoder
+from churn.model.explaining import Explainer
+from churn.model.scoring import Encoder, Scorer
+from churn.retention.peers import context, reasons_beside_peers
 from churn.spreadsheet import cell, text_of
 from monitoring.labels.treatments import read_treatments
-from monitoring.weekly.at_risk import HEADER, AtRisk, explained, read_table, table
+from monitoring.weekly.at_risk import HEADER, AtRisk, explained, raising, read_table, table
 from tests.conftest import ChampionModel
 from tests.support.predictions import week_of_customers
 
@@ -27,9 +29,9 @@ def test_the_most_at_risk_come_first_and_equals_by_id() -> None:
     found = table([AtRisk("b", 0.4, ("x",)), AtRisk("c", 0.9, ("x", "y", "z")), AtRisk("a", 0.4, ())])
     assert rows(found) == [
         list(HEADER),
-        ["c", "0.9000", "x", "y", "z"],
-        ["a", "0.4000", "", "", ""],
-        ["b", "0.4000", "x", "", ""],
+        ["c", "0.9000", "x", "y", "z", "", ""],
+        ["a", "0.4000", "", "", "", "", ""],
+        ["b", "0.4000", "x", "", "", "", ""],
     ]
 
 
@@ -58,6 +60,7 @@ def test_offers_made_from_the_list_are_to_the_customers_of_the_list(tmp_path: Pa
 
 def test_reasons_are_those_of_the_model_for_that_customer(champion: ChampionModel) -> None:
     manifest = champion.model.manifest
+    assert manifest.peers is not None
     frame = week_of_customers(5).assign(churn_probability=[0.9, 0.8, 0.7, 0.6, 0.5])
     contributions = Explainer(champion.model.forest(), manifest.columns).contributions(
         Encoder(manifest.columns).frame(frame)
@@ -69,8 +72,31 @@ def test_reasons_are_those_of_the_model_for_that_customer(champion: ChampionMode
     assert [one.churn_probability for one in found] == [0.9, 0.8, 0.7, 0.6, 0.5]
     for row, one in enumerate(found):
         values = {name: None if frame[name].isna()[row] else frame[name][row] for name in NAMES}
-        expected = reasons(values, contributions[row], manifest.typical, 3)
+        expected = reasons_beside_peers(values, contributions[row], manifest.peers, 3)
         assert one.reasons == tuple(reason.text for reason in expected)
+        assert one.context == context(values)
+
+
+def test_a_model_that_knows_no_peers_gives_what_raises_the_score_beside_everybody(champion: ChampionModel) -> None:
+    manifest = champion.model.manifest
+    row = np.zeros(len(NAMES))
+    row[NAMES.index("thumbs_down_7d")], row[NAMES.index("level")] = 0.1, -0.2
+    older = manifest.model_copy(update={"peers": None})
+    (text,) = raising(example_customer(), row, older)
+    assert text.split("; ")[1].startswith("customers who stay: ")
+
+
+def test_what_would_help_is_what_the_model_says_of_the_changed_customer(champion: ChampionModel) -> None:
+    """For those who are at risk by the model; each probability is below the threshold."""
+    scorer = Scorer(champion.model)
+    frame = week_of_customers(200)
+    probability = scorer.probability(scorer.score(scorer.encoder.frame(frame)))
+    found = [one for one in explained(frame.assign(churn_probability=probability), champion.model) if one.help]
+    assert found
+    for one in found:
+        assert one.churn_probability >= scorer.threshold
+        stated = [float(text.split("): ")[1].removesuffix(" %")) / 100 for text in one.help]
+        assert max(stated) <= scorer.threshold + 0.0005
 
 
 def test_nobody_at_risk_is_a_list_with_a_header_only(champion: ChampionModel) -> None:
@@ -79,8 +105,13 @@ def test_nobody_at_risk_is_a_list_with_a_header_only(champion: ChampionModel) ->
 
 
 def test_the_list_is_read_back() -> None:
-    customers = [AtRisk("=1", 0.9, ("-x; y", "z")), AtRisk("b", 0.4, ())]
+    customers = [AtRisk("=1", 0.9, ("-x; y", "z"), "=new", ("+a", "b")), AtRisk("b", 0.4, ())]
     assert read_table(table(customers), "at_risk.csv") == customers
+
+
+def test_a_list_of_before_the_newer_columns_is_read() -> None:
+    content = b"customer_id,churn_probability,reason_1,reason_2,reason_3\r\n7,0.5,x,,\r\n"
+    assert read_table(content, "at_risk.csv") == [AtRisk("7", 0.5, ("x",))]
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ manifest = {
 }
 manifest["columns"] = [column.model_dump() for column in facts.columns]
 hashes = {name: sha256(content) for name, content in trained.files().items()}
-print(json.dumps([hashes, manifest], sort_keys=True))
+print(json.dumps([hashes, manifest], sort_keys=True, default=BaseModel.model_dump))
 """
 
 

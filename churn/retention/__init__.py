@@ -1,0 +1,1 @@
+"""What the retention team is told of a customer; serving needs none of it."""
