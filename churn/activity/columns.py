@@ -72,6 +72,16 @@ def spelled(objects: Iterable[dict[str, object]]) -> dict[str, str]:
     return {column: found.get(column) or _like(found, column) for column in RAW_COLUMNS}
 
 
+def spellings(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """All keys by the raw column that they mean, the column's own spelling first."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        column = raw_column(name)
+        if column is not None:
+            found.setdefault(column, []).append(name)
+    return {column: tuple(sorted(keys, key=lambda key: key != column)) for column, keys in found.items()}
+
+
 def _like(found: dict[str, str], column: str) -> str:
     for fold in (str.lower, str.upper):
         if found and all(name == fold(known) for known, name in found.items()):

@@ -10,24 +10,30 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import duckdb
 import ibis
 
+from churn.activity.columns import spellings
 from churn.activity.files import LogFile, inspect
 from churn.activity.listing import EMPTY, PADDED, Listing, PassedOver, find_files
+from churn.activity.names import Kind
 from churn.activity.refusing import check
 from churn.activity.rows import MALFORMED
-from churn.activity.second_look import SecondLook, read_again, rescued
-from churn.activity.sources import query, unreadable
+from churn.activity.second_look import SecondLook, read_again, rescued, respelled
+from churn.activity.sources import keys, query, unreadable
 from churn.activity.staged import StagedLog
 from churn.activity.typed import EventLog, connect, keep
 from churn.activity.unpacking import zeros_at_end
+from churn.errors import EventLogError
 
 _ZEROS_OF_GZIP: Final = 8
 """A packed file may end in as many zero bytes of its own: its length and check sum."""
+
+_JSON: Final = ("json lines", "json array")
 
 Tell = Callable[[str], None]
 """Is told, a line at a time, what is being done."""
@@ -71,7 +77,7 @@ class _Staging:
     def stage(self, listing: Listing) -> None:
         """Read all files into the log, count their rows by reason, and look again at lines that seem malformed."""
         self.log.passed_over += listing.passed_over
-        for raw, files in self._alike(self._inspected(listing)):
+        for raw, files in self._alike(self._spelled(self._inspected(listing))):
             self.tell(f"reading {files[0].path}{f' and {len(files) - 1:,} more' if files[1:] else ''}")
             self._stage(raw, files)
         self.log.count()
@@ -86,6 +92,41 @@ class _Staging:
                 self.log.passed_over.append(PassedOver(path, EMPTY))
             else:
                 yield file
+
+    def _spelled(self, files: Iterable[LogFile]) -> Iterator[LogFile]:
+        """The files with the keys that all of their rows have, not the first ones only."""
+        by_kind: dict[Kind, list[LogFile]] = defaultdict(list)
+        for file in files:
+            by_kind[file.kind].append(file)
+        for kind, alike in by_kind.items():
+            yield from self._with_all_keys(alike) if kind in _JSON else alike
+
+    def _with_all_keys(self, files: list[LogFile]) -> Iterator[LogFile]:
+        found: dict[str, list[str]] = defaultdict(list)
+        try:
+            for name, key in self.log.rows(keys(files[0].kind), files):
+                found[name].append(key)
+        except duckdb.Error:
+            if files[1:]:
+                for file in files:
+                    yield from self._with_all_keys([file])
+            else:  # what is wrong shows when the rows are read, and the second look comes here again
+                yield files[0]
+            return
+        for file in files:
+            yield self._with_keys(file, spellings(found[str(file.readable)]))
+
+    def _with_keys(self, file: LogFile, spelled: dict[str, tuple[str, ...]]) -> LogFile:
+        several = [", ".join(keys) for keys in spelled.values() if keys[1:]]
+        if not several:
+            own = {column: keys[0] for column, keys in spelled.items()}
+            return replace(file, names=tuple((dict(file.names) | own).items()))
+        if file.kind == "json array":
+            raise EventLogError(
+                f"{file.path}: its objects spell a column in several ways: {several[0]}; write one object per line"
+            )
+        self.tell(f"{file.path}: columns are spelled in several ways: reading again line by line")
+        return respelled(file, spelled, self.scratch)
 
     def _alike(self, files: Iterable[LogFile]) -> Iterable[tuple[str, list[LogFile]]]:
         """The files by the query that reads them."""
@@ -123,6 +164,7 @@ class _Staging:
         self.log.put_right(file, look)
 
     def _insert_copy(self, file: LogFile, look: SecondLook) -> None:
+        (look.copy,) = self._spelled([look.copy])
         try:
             self.log.insert(query(look.copy, self.log.duck), [look.copy])
         except duckdb.Error as error:

@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - this SQL is put together from constants; values are parameters
 
 import itertools
+from collections.abc import Iterable
 from typing import Final
 
 from churn.activity.column_checks import check_columns
@@ -19,6 +20,9 @@ from churn.sql import quoted
 
 _PLACES: Final = 3
 
+_NO_FAULT: Final = (None, NO_CUSTOMER)
+_EXPECTED_VALUES: Final = "values that the columns of an activity log may have (docs/event-log.md)"
+
 
 def check(log: StagedLog, source: str) -> None:
     """Raise EventLogError for what is not an activity log, file by file and as a whole."""
@@ -29,21 +33,25 @@ def check(log: StagedLog, source: str) -> None:
         raise EventLogError(f"{source}: empty; expected rows with {', '.join(REQUIRED_COLUMNS)}")
     if not total[None]:
         raise EventLogError(f"{source}: no row of a known customer: {_why(log, next(iter(log.counts)), total)}")
-    _check_share(log, source, total)
+    _check_share(log, source, total, UNREADABLE)
     check_columns(log, source)
+    _check_share(log, source, total, [reason for reason in total if reason not in _NO_FAULT])
 
 
-def _check_share(log: StagedLog, source: str, total: Counts) -> None:
-    """Raise EventLogError when more lines cannot be read than the setting allows."""
-    lost = {reason: total[reason] for reason in UNREADABLE if total[reason]}
+def _check_share(log: StagedLog, source: str, total: Counts, reasons: Iterable[str | None]) -> None:
+    """Raise EventLogError when more rows are lost for these reasons than the setting allows."""
+    lost = {reason: total[reason] for reason in reasons if total[reason]}
     if 100 * sum(lost.values()) <= whole_number(UNREADABLE_PERCENT, 0, 100) * total.total():
         return
     found = ", ".join(f"{reason} ({rows:,})" for reason, rows in lost.items())
     convert = "; convert it (iconv -f LATIN1 -t UTF-8)" if max(lost, key=lost.__getitem__) == NOT_UTF8 else ""
+    unreadable = lost.keys() <= set(UNREADABLE)
+    what = "lines cannot be read" if unreadable else "rows cannot be used"
+    expected = "a JSON object or a CSV row on each line" if unreadable else _EXPECTED_VALUES
     places = ", ".join(itertools.islice(examples(log), _PLACES))
     raise EventLogError(
-        f"{source}: {sum(lost.values()):,} of {total.total():,} lines cannot be read: {found}; for example {places}; "
-        f"expected a JSON object or a CSV row on each line{convert}, "
+        f"{source}: {sum(lost.values()):,} of {total.total():,} {what}: {found}; for example {places}; "
+        f"expected {expected}{convert}, "
         f"or set {UNREADABLE_PERCENT.name} higher to go on without them"
     )
 

@@ -104,6 +104,29 @@ def rescued(file: LogFile, scratch: Path) -> SecondLook:
     return look
 
 
+def respelled(file: LogFile, spelled: dict[str, tuple[str, ...]], scratch: Path) -> LogFile:
+    """A JSON file, line by line, with one key for each raw column where its rows spell it in several ways."""
+    copy = replace(_json_copy(file, scratch), names=tuple((column, column) for column in RAW_COLUMNS))
+    with _writer(copy, scratch) as write:
+        for line in lines(file.readable):
+            row = _object(line or b"")
+            write((line or b"").rstrip(b"\n") if row is None else json.dumps(_one_key_each(row, spelled)).encode())
+    return copy
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = _AS_TEXT.decode(line.decode())
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _one_key_each(row: dict[str, Any], spelled: dict[str, tuple[str, ...]]) -> dict[str, Any]:
+    values = {column: [row[key] for key in keys if row.get(key) is not None] for column, keys in spelled.items()}
+    return {column: found[0] for column, found in values.items() if found}
+
+
 def _may_hold_more(line: bytes) -> bool:
     return b"\0" in line or (line.count(b"{") > 1 and _JOINED.search(line) is not None)
 

@@ -13,6 +13,7 @@ import duckdb
 
 from churn.activity.columns import matched
 from churn.activity.files import LogFile
+from churn.activity.names import Kind
 from churn.activity.rows import RAW_COLUMNS
 from churn.errors import EventLogError
 from churn.sql import exactly, literal, quoted
@@ -33,6 +34,16 @@ def query(file: LogFile, duck: Any) -> str:
 
 def parameters(files: Iterable[LogFile]) -> dict[str, list[str]]:
     return {"files": [exactly(file.readable) for file in files]}
+
+
+def keys(kind: Kind) -> str:
+    """The query for each file's name with a key that one of its objects has."""
+    layout = "array" if kind == "json array" else "newline_delimited"
+    lenient = "false" if kind == "json array" else "true"
+    return (
+        "SELECT DISTINCT filename, unnest(json_keys(json)) FROM read_json_objects($files, "
+        f"format = '{layout}', ignore_errors = {lenient}, filename = true)"
+    )
 
 
 def unreadable(file: LogFile, error: duckdb.Error) -> EventLogError:

@@ -18,7 +18,7 @@ from churn.activity.pages import KNOWN
 from churn.activity.reading import read_events
 from churn.activity.report import ReadReport
 from churn.activity.rows import NO_CUSTOMER, RAW_COLUMNS
-from churn.activity.settings import WITHOUT
+from churn.activity.settings import UNREADABLE_PERCENT, WITHOUT
 from churn.errors import EventLogError, SettingError
 from churn.raw_text import ABSENT, name_sql, value_sql
 from tests.support.raw_logs import ROW, raw, write_csv, write_json, write_parquet, write_spark_csv
@@ -27,6 +27,12 @@ CONNECTION = ibis.duckdb.connect()
 DUCK = duckdb.connect()
 START = 1538352117123
 COLUMNS = tuple(sorted(ROW))
+
+
+@pytest.fixture(autouse=True)
+def any_number_of_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log of a dozen rows has one bad row in every twelve."""
+    monkeypatch.setenv(UNREADABLE_PERCENT.name, "100")
 
 
 def a_log(count: int = 12, /, **changes: Any) -> list[dict[str, Any]]:
