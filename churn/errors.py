@@ -114,7 +114,8 @@ class ContractMismatchError(ChurnError):
     def __init__(self, model: str, missing: set[str], unexpected: set[str], found: str, expected: str) -> None:
         super().__init__(
             f"{model}: made for contract {found}, this code has {expected} "
-            f"(missing {sorted(missing)}, unexpected {sorted(unexpected)}); retrain or pin an older version"
+            f"(missing {sorted(missing)}, unexpected {sorted(unexpected)}); make a model for this code with "
+            "`make train PROMOTE=1`, or run the code that made this one"
         )
 
 

@@ -155,7 +155,8 @@ def test_a_reference_of_another_contract_is_refused_saying_so(
     assert content.model == champion.model.tag
     refused = content.models[1]
     assert (refused.model, refused.verdict) == (second, None)
-    assert f"{second}: made for contract 0-old, this code has 1-" in str(refused.refused)
+    assert f"{second}: made for contract 0-old, this code has 2-" in str(refused.refused)
+    assert "make a model for this code with `make train PROMOTE=1`" in str(refused.refused)
     assert f"not compared</span> {second}: {second}: made for contract 0-old" in pages(reports)[INDEX]
 
 
@@ -163,7 +164,7 @@ def test_without_a_reference_of_this_contract_there_is_no_report(
     logged: Log, reports: ReportFolder, second: str
 ) -> None:
     made_for_another_contract(second)
-    with pytest.raises(ReportError, match="made for contract 0-old, this code has 1-"):
+    with pytest.raises(ReportError, match="made for contract 0-old, this code has 2-"):
         make(logged(week_of_customers(300), second), reports, ReportSettings())
     assert not reports.week(WEEK).exists()
 
