@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import select
 import socket
 import threading
 import time
@@ -195,22 +196,23 @@ def test_a_reader_who_takes_his_time_gets_the_whole_answer(bounded: Served) -> N
 
 def test_slow_senders_of_large_bodies_make_room_for_others(bounded: Served, worker: int) -> None:
     stopped, sent = threading.Event(), threading.Barrier(11)
+    ended: list[int] = []
 
-    def slow(_: int) -> None:
+    def slow(number: int) -> None:
         caller = connect(bounded.url)
         caller.sendall(head("/predict", LIMITS.body))
         caller.sendall(b" " * (LIMITS.held // 10 - 4 * PIECE))
         sent.wait(60)
         with contextlib.suppress(OSError):
-            while not stopped.wait(1):
+            while not (stopped.is_set() or select.select([caller], [], [], 1)[0]):  # told that it is too slow
                 caller.sendall(b" " * KB)
+        ended.append(number)
 
     threads = in_threads(slow, 10)
     sent.wait(60)
     time.sleep(3)  # until they are known to be slow
-    started, others = time.monotonic(), customers(1000)
-    assert post(bounded, "/predict", others).status_code == 200
-    assert time.monotonic() - started < 15  # 2 s are promised, and it was 30
+    assert post(bounded, "/predict", customers(1000)).status_code == 200
+    assert len(ended) < 5  # the others still send: nobody waited until their time was up
     stopped.set()
     for thread in threads:
         thread.join()
