@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.contract import NAMES
+from churn.contract import BY_NAME, NAMES
 from churn.model.explaining import Explainer
 from churn.retention.peers import EVERYBODY, OF_TOPIC
 from tests.support import synthetic
@@ -45,9 +45,8 @@ def test_what_is_typical_is_the_pace_of_a_whole_window(forest: FittedForest, sta
 
 def test_the_spread_is_that_of_the_contributions_by_topic(forest: FittedForest, stayed: pd.DataFrame) -> None:
     contributions = Explainer(forest.arrays, forest.encoder.columns).contributions(forest.encoder.frame(stayed))
-    expected = contributions[30:60, NAMES.index("thumbs_down_trend")] + sum(
-        contributions[30:60, NAMES.index(f"thumbs_down_{days}d")] for days in (7, 14, 28)
-    )
+    places = [place for place, name in enumerate(NAMES) if BY_NAME[name].measure == "thumbs_down"]
+    expected = contributions[30:60][:, places].sum(axis=1)
     found = peers(forest, stayed)["paid, longer"].spread
     assert found["thumbs_down"] == pytest.approx(expected.std(), abs=1e-6)
     assert set(found) == set(OF_TOPIC)
