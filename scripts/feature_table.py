@@ -35,7 +35,8 @@ event, or to the first one after a gap of more than {AT_RISK_DAYS} days.
 - **Profile**: `level`, `gender`, `os`, `browser` and the registration are the last ones known in the {AT_RISK_DAYS}
   days before `as_of`. `tenure_days` is `(as_of - registration) / 86400000`, and null when the registration is later
   than `as_of`.
-  How `os` and `browser` are named: [event-log.md](event-log.md).
+  `os` and `browser` are the families that the library `ua-parser` reads from the user agent, in its spelling:
+  `Mac OS X`, `Windows`, `iOS`; `IE`, `Chrome`, `Mobile Safari`. What the model has not seen is "other" to it.
 - **Windows**: counts of events by page; `artists` are different artists of songs, `active_days` different `d`,
   `listening_minutes` the lengths of the songs started; `songs_per_session` is songs / sessions, `session_minutes` the
   mean of (last event - first event) of the sessions. A trend is `(x_7d * 4) / x_28d`. On a log shorter than a window

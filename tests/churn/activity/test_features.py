@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from churn.activity.features import Moment, come_back, features
 from churn.activity.pages import PAGES
-from churn.contract import BY_NAME, FEATURES, NAMES, NUMERIC, WINDOWS, Customer
+from churn.contract import BY_NAME, FEATURES, NAMES, NEEDS_HISTORY, NUMERIC, WINDOWS, Customer
 from churn.contradictions import contradictions
 from churn.moments import DAY_MS, iso
 from tests.support import formulas
@@ -159,6 +159,25 @@ def test_sessions_of_two_customers_with_one_number_are_two() -> None:
 def test_values_above_their_bound_are_capped() -> None:
     row = one([event("a", before(1) + i, "Thumbs Up") for i in range(70_001)])
     assert row["thumbs_up_7d"] == BY_NAME["thumbs_up_7d"].maximum == 70_000
+
+
+@pytest.mark.parametrize(("history_days", "longest"), [(27.9, 0), (28, 28), (55.9, 28), (56, 56)])
+def test_a_group_that_looks_further_back_than_the_log_is_null(history_days: float, longest: int) -> None:
+    rows = [event("a", before(days), "Thumbs Down", session_id=days) for days in range(1, 6)]
+    row = computed(rows, history_days)["a"]
+    assert {name for name in NEEDS_HISTORY if row[name] is not None} == {
+        name for name, days in NEEDS_HISTORY.items() if days <= longest
+    }
+    assert row["thumbs_down_28d"] == 5
+
+
+def test_a_customers_features_are_the_same_alone_and_among_all() -> None:
+    rows = random_rows(11)
+    together = computed(rows)
+    alone = sorted(together)[:2]
+    assert [computed([row for row in rows if row["customer_id"] == who])[who] for who in alone] == [
+        together[who] for who in alone
+    ]
 
 
 def random_rows(seed: int) -> list[dict[str, Any]]:
