@@ -156,9 +156,10 @@ test-container: $(DEV) ## build and run the image with a container engine; insta
 	$(RUN) -m pytest -m container tests/container
 
 .PHONY: report
-report: $(DEMO) ## the weekly drift report of what was served (WEEK=2018-W44; the newest without; EVENTS, a newer log, judges it; TREATMENTS)
+report: $(DEMO) ## the weekly drift report of what was served (WEEK=2018-W44; the newest without; EVENTS, a newer log, judges it; TREATMENTS; CRITICAL_FEATURES)
 	$(RUN) -m monitoring.report --log-dir $(CHURN_LOG_DIR) --reports $(REPORTS) $(if $(WEEK),--week $(WEEK)) \
-	  $(if $(EVENTS),--events '$(EVENTS)') $(if $(TREATMENTS),--treatments '$(TREATMENTS)')
+	  $(if $(EVENTS),--events '$(EVENTS)') $(if $(TREATMENTS),--treatments '$(TREATMENTS)') \
+	  $(if $(CRITICAL_FEATURES),--critical-features '$(CRITICAL_FEATURES)')
 
 OFFERS ?= $(DATA)/offers.csv
 CAMPAIGN := --reports $(REPORTS) --file '$(OFFERS)'

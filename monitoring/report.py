@@ -1,8 +1,8 @@
 """`make report`: a week of logged predictions to a drift report, a summary, and the list of who is at risk.
 
-Exit status: 0 the report is written and nothing pages (also with too few rows for a
-verdict), 2 the report is written and its verdict is drift, 3 it is written, is no drift, and
-a channel did not take the news, 1 there is no report.
+Exit status: 0 the report is written and its level is no page (a ticket, or nothing; also with
+too few rows for a verdict), 2 it is written and pages, 3 it is written, does not page, and a
+channel did not take the news, 1 there is no report.
 """
 
 import argparse
@@ -21,6 +21,8 @@ from churn.errors import SettingError
 from churn.passed_over import MOST_UNREAD
 from churn.settings import LOG_DIR, text
 from monitoring.alerts.channel_settings import Channels
+from monitoring.drift.decision import MONITORED
+from monitoring.drift.levels import LevelSettings
 from monitoring.findings.summary import Summary
 from monitoring.labels.late_labels import LabelSettings
 from monitoring.pages import evidently_report
@@ -61,9 +63,18 @@ def requested(options: Sequence[str], now: datetime) -> Request:
         stale_hours=arguments.stale_hours,
         memory_gb=arguments.memory,
         most_unread=arguments.unread,
+        levels=LevelSettings(critical=_critical(arguments.critical_features)),
         labels=LabelSettings(arguments.events, arguments.treatments, arguments.label, arguments.horizon_days),
     )
     return Request(arguments.log_dir, ReportFolder(arguments.reports), settings)
+
+
+def _critical(names: str) -> frozenset[str]:
+    """The features that page on their own, from a list with commas."""
+    critical = frozenset(name.strip() for name in names.split(",") if name.strip())
+    if unknown := critical - {feature.name for feature in MONITORED}:
+        raise SettingError("CRITICAL_FEATURES", ", ".join(sorted(unknown)), "names of features, separated by commas")
+    return critical
 
 
 def main() -> int:
@@ -73,6 +84,9 @@ def main() -> int:
     summary = result.summary
     folder = reports.week(Week.parse(summary.week))
     show(f"week {summary.week}: {summary.verdict}: {summary.sentence}")
+    show(f"level: {summary.urgency}")
+    for condition in summary.conditions[:5]:
+        show(f"  {condition.level}: {condition.sentence}")
     for reason in summary.reasons[:5]:
         show(f"  {reason}")
     show(f"report: {folder / DRIFT}, figures: {folder / SUMMARY}, all weeks: {reports.path / INDEX}")
@@ -105,6 +119,7 @@ def _arguments(options: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--stale-hours", type=int, default=STALE_HOURS, help="features older than this are stale")
     parser.add_argument("--events", help="a newer log of events, file, folder or glob: judges what was predicted")
     parser.add_argument("--treatments", type=Path, help="CSV or Parquet of customer_id and date: who got an offer")
+    parser.add_argument("--critical-features", default="", help="features that page on their own, with commas (none)")
     parser.add_argument("--label", help=f"judge by another definition: {', '.join(KINDS)} (that of the model)")
     parser.add_argument("--horizon-days", type=int, help="judge by another horizon (that of the model)")
     arguments = parser.parse_args(options)

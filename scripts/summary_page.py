@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from churn.command import run, show
 from churn.files import replace_file
+from monitoring.findings.alarm import Condition
 from monitoring.findings.drift import Measure, Segment
 from monitoring.findings.performance import (
     EstimatedPerformance,
@@ -33,9 +34,9 @@ from scripts import schema_tables
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "summary.md"
 PARTS: Final[tuple[type[BaseModel], ...]] = (
-    Summary, ModelSummary, Stale, Reference, BeforeAndNow, Volume, FeatureSummary, Measure, RankedFeature, Segment,
-    Performance, EstimatedPerformance, RealisedPerformance, JudgedCustomers, PendingLabels, Metrics, AtRiskCounts,
-    LogSummary, UnusableFile,
+    Summary, Condition, ModelSummary, Stale, Reference, BeforeAndNow, Volume, FeatureSummary, Measure, RankedFeature,
+    Segment, Performance, EstimatedPerformance, RealisedPerformance, JudgedCustomers, PendingLabels, Metrics,
+    AtRiskCounts, LogSummary, UnusableFile,
 )  # fmt: skip
 HEAD: Final = """# `summary.json`
 

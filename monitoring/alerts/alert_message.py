@@ -10,6 +10,11 @@ MAXIMUM_REASONS: Final = 5
 MAXIMUM_LINE: Final = 600
 """Characters of a line; what is longer was logged by somebody, or is an error over many files."""
 
+_LEVEL_WORDS: Final = {
+    "page": "This is a page, for now:",
+    "ticket": "This is a ticket, for the morning: customers have changed, without a consequence so far:",
+}
+
 
 @dataclass(frozen=True)
 class Message:
@@ -27,13 +32,28 @@ def of_report(summary: Summary, place: str) -> Message:
     """A report in a few lines; `place` is the address or path of the page."""
     reasons = [f"- {reason}" for reason in summary.reasons[:MAXIMUM_REASONS]]
     return _message(
-        f"Churn model, week {summary.week}: {summary.verdict}",
+        f"Churn model, week {summary.week}: {_level(summary) or summary.verdict}",
+        *_first_sentences(summary),
         summary.sentence,
         *reasons,
         *_gaps(summary),
         f"Model: {summary.model}, {summary.customers:,} customers",
         f"Report: {place}",
     )
+
+
+def _level(summary: Summary) -> str | None:
+    """The level where there is one to act on."""
+    return summary.level if summary.level in ("page", "ticket") else None
+
+
+def _first_sentences(summary: Summary) -> list[str]:
+    """The level, and what brought it."""
+    level = _level(summary)
+    if level is None:
+        return []
+    why = [condition.sentence for condition in summary.conditions if condition.level == level]
+    return [_LEVEL_WORDS[level], *(f"- {sentence}" for sentence in why[:MAXIMUM_REASONS])]
 
 
 def _gaps(summary: Summary) -> list[str]:
@@ -64,6 +84,8 @@ def _one_line(text: str) -> str:
 
 def is_due(summary: Summary, alert_on: AlertOn) -> bool:
     """Say if a report is sent. Too few customers for a verdict is worth a page: nobody watches the model then."""
-    if alert_on == "always" or summary.verdict != "ok" or summary.severity == "page":
+    if alert_on == "always" or summary.urgency == "page" or summary.verdict not in ("ok", "drift"):
         return True
+    if summary.urgency == "ticket":
+        return alert_on != "page"
     return alert_on == "warning" and summary.severity == "warning"

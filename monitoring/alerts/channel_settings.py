@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 from churn.errors import SettingError
 from churn.settings import LAST_PORT, Environment, Setting, choice, switch, text, whole_number
 
-AlertOn = Literal["page", "warning", "always"]
+AlertOn = Literal["page", "ticket", "warning", "always"]
 Read = TypeVar("Read")
 
 ALERT_ON: Final = Setting(
     "CHURN_ALERT_ON",
-    "page",
-    "Which reports are sent: `page` (drift, too few customers, no report), `warning` (warnings as well), `always`.",
+    "ticket",
+    "Which reports are sent: `page` (pages, too few customers, no report), `ticket` (tickets as well), `warning` "
+    "(warnings as well), `always`.",
 )
 WEBHOOK: Final = Setting(
     "CHURN_ALERT_WEBHOOK", "", "URL that takes Slack-compatible JSON. It is a secret: better in a file."
@@ -106,7 +107,7 @@ class Channels:
         refused: channels that are meant to be used and cannot be, with what is wrong with their settings.
     """
 
-    alert_on: AlertOn = "page"
+    alert_on: AlertOn = "ticket"
     webhook: Webhook | None = None
     mail: Mail | None = None
     textfile: Path | None = None

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from churn.errors import ChannelError
 from churn.files import replace_file
+from monitoring.findings.alarm import LEVELS
 from monitoring.findings.drift import SEVERITIES, Verdict
 from monitoring.findings.summary import Summary
 from monitoring.reports.week import Week
@@ -41,6 +42,7 @@ METRICS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "churn_report_week_start_timestamp_seconds": ("First moment of the newest reported week.", ()),
     "churn_report_week_end_timestamp_seconds": ("First moment after it.", ()),
     "churn_report_verdict": ("1 for its verdict, 0 for the others.", ("verdict",)),
+    "churn_report_level": ("1 for the report's level, 0 for the others.", ("level",)),
     "churn_report_severity": ("1 for the worst severity of its tests, 0 for the others.", ("severity",)),
     "churn_report_features": ("Features by severity.", ("severity",)),
     "churn_report_feature_effect": ("Effect of a feature's change as a multiple of its gate.", ("feature",)),
@@ -119,6 +121,8 @@ def _week(week: Week, summary: Summary) -> Iterator[Sample]:
 def _drift(summary: Summary) -> Iterator[Sample]:
     for verdict in get_args(Verdict):
         yield "churn_report_verdict", (verdict,), float(summary.verdict == verdict)
+    for level in LEVELS:
+        yield "churn_report_level", (level,), float(summary.urgency == level)
     for severity in SEVERITIES:
         yield "churn_report_severity", (severity,), float(summary.severity == severity)
         count = sum(feature.severity == severity for feature in summary.features)

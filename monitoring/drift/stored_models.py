@@ -15,6 +15,7 @@ from churn.model.artifact import StoredModel
 from churn.model.champion import champion_path, read_champion
 from churn.model.store import stored_model
 from churn.moments import epoch_ms
+from churn.quality.figure import Figure
 from monitoring.drift.column_summary import Population, rounding_step, summarise_frame
 from monitoring.drift.decision import CHURN_PROBABILITY, MONITORED, WILL_CHURN
 
@@ -45,6 +46,13 @@ class Watched:
         """Of churn: what the model was trained to foresee, and how far ahead."""
         training = self.model.training
         return Definition(training.label, training.horizon_days)  # type: ignore[arg-type]  # checked by Definition
+
+    @property
+    def figures(self) -> dict[str, Figure]:
+        """How good it was on held-out rows; empty for a model that was not evaluated."""
+        evaluated = self.model.manifest.metrics
+        figures = {} if evaluated is None else evaluated.figures
+        return {name: Figure(figure.value, figure.low, figure.high) for name, figure in figures.items()}
 
     @property
     def reference_as_of(self) -> str:

@@ -25,8 +25,12 @@ def measured(measure: Measure) -> str:
 
 def reason(test: TestResult) -> str:
     """A test in one sentence: the change, and why it has its severity."""
-    told = f"{test.feature}{_change(test)}"
-    return told if test.grounds is None else f"{told}; {_why(test, test.grounds)}"
+    return told(test) if test.grounds is None else f"{told(test)}; {_why(test, test.grounds)}"
+
+
+def told(test: TestResult) -> str:
+    """The change alone."""
+    return f"{test.feature}{_change(test)}"
 
 
 def _change(test: TestResult) -> str:

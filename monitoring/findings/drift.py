@@ -44,6 +44,9 @@ Grounds = Literal[
 SEVERITIES: Final[tuple[Severity, ...]] = ("page", "warning", "none")
 """The worst first."""
 
+BROKEN: Final[frozenset[Test | None]] = frozenset({"absent", "nulls", "mistyped", "outside", "unseen"})
+"""Tests that see data go missing or break, rather than customers behave otherwise."""
+
 PREVIOUS_WEEK: Final = "previous week"
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from churn.errors import ReportError
+from monitoring.findings.alarm import Condition, Level
 from monitoring.findings.drift import Measure, Onset, Segment, Severity, Test, Verdict
 from monitoring.findings.performance import Performance
 from monitoring.findings.stored import Moment, Number, Stored
@@ -216,6 +217,8 @@ class Summary(ModelSummary):
         "contract",
         "verdict",
         "severity",
+        "level",
+        "conditions",
         "sentence",
         "reasons",
     )
@@ -232,6 +235,10 @@ class Summary(ModelSummary):
     """The first moment after it."""
     contract: str = ""
     """Feature contract of the code that made the report."""
+    level: Level | None = None
+    """`page` (somebody is woken), `ticket` (it waits for the morning) or `shown`; absent in reports made before it."""
+    conditions: tuple[Condition, ...] = ()
+    """What brought the level, the most urgent first."""
     reasons: tuple[str, ...] = ()
     """One sentence for each thing that alarms, what matters most to the model first."""
     volume: Volume | None = None
@@ -256,6 +263,13 @@ class Summary(ModelSummary):
     """Customers at risk."""
     log: LogSummary = LogSummary()
     """Files and lines of the prediction log."""
+
+    @property
+    def urgency(self) -> Level:
+        """The level; in a report made before there were levels, drift paged."""
+        if self.level is not None:
+            return self.level
+        return "page" if self.verdict == "drift" else "shown"
 
     @property
     def all_predictions(self) -> int:

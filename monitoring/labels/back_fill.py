@@ -12,7 +12,7 @@ from churn.errors import ChurnError
 from churn.moments import epoch_ms, iso
 from churn.prediction_log.listing import LogFile
 from monitoring.drift.stored_models import watched
-from monitoring.findings.performance import Performance
+from monitoring.findings.performance import NO_METRICS, Metrics, Performance
 from monitoring.findings.summary import ModelSummary, Summary
 from monitoring.labels.late_labels import LabelledWeek, LabelSettings, LateLabels, opened
 from monitoring.prediction_log.log_files import Spool
@@ -20,6 +20,8 @@ from monitoring.prediction_log.log_reader import WeekLog
 from monitoring.reports.week import Week
 
 Tags = tuple[str, ...]
+RealisedWeeks = Mapping[Week, Mapping[str, Metrics]]
+"""The realised measures by week and model."""
 OneModel = TypeVar("OneModel", bound=ModelSummary)
 
 
@@ -142,6 +144,28 @@ def _progress(
 def _noon(file: LogFile) -> int:
     """A moment of the day of a file of the prediction log."""
     return epoch_ms(datetime.combine(file.day, time(12), UTC))
+
+
+def realised_by_week(
+    summaries: Mapping[Week, Summary], labelled: Mapping[Week, Mapping[str, LabelledWeek]], last: Week
+) -> RealisedWeeks:
+    """The measures that labels showed of each model, up to the week `last`: as stored, and as found just now."""
+    found: dict[Week, dict[str, Metrics]] = {}
+    for week, summary in summaries.items():
+        found[week] = {entry.model: entry.performance.realised_metrics for entry in summary.models}
+    for week, models in labelled.items():
+        known = {tag: one.realised.metrics for tag, one in models.items() if one.realised is not None}
+        found[week] = found.get(week, {}) | known
+    return {week: models for week, models in found.items() if week <= last}
+
+
+def newest_realised(weeks: RealisedWeeks, model: str) -> Metrics:
+    """Of the newest week in which a model's predictions could be judged."""
+    for week in sorted(weeks, reverse=True):
+        metrics = weeks[week].get(model, NO_METRICS)
+        if dict(metrics.named()):
+            return metrics
+    return NO_METRICS
 
 
 def filled_in(summary: Summary, labelled: Mapping[str, LabelledWeek]) -> Summary:

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from monitoring.drift.decision import OUTPUTS
+from monitoring.findings.drift import BROKEN
 from monitoring.findings.summary import Summary
-from monitoring.pages.changes import BROKEN, changed
+from monitoring.pages.changes import changed
 from monitoring.pages.trust import no_better_than_chance, worse_than_estimated
-from monitoring.pages.web_page import Badge, Tone, verdict_badge
+from monitoring.pages.urgency import week_badge
+from monitoring.pages.web_page import Badge, Tone
 from monitoring.pages.words import counted, described, share
 
 MATTERS: Final = 0.05
@@ -30,10 +32,15 @@ _HEADLINES: Final[Mapping[Tone, tuple[str, str]]] = {
 }
 
 
+_PAGE: Final = "Something happened that changes what the model can be used for."
+
+
 def headline(summary: Summary) -> tuple[Badge, str]:
     """The answer as a badge and a sentence."""
-    tone = verdict_badge(summary.verdict, summary.severity).tone
-    words, sentence = _HEADLINES[tone]
+    if summary.level == "page":
+        return Badge("drift", "this week needs attention now"), _PAGE
+    tone = week_badge(summary).tone
+    words, sentence = _HEADLINES["drift" if summary.level == "ticket" else tone]
     return Badge(tone, words), sentence
 
 

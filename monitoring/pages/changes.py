@@ -9,15 +9,12 @@ from typing import Final
 
 from churn.contract import BY_NAME
 from monitoring.drift.decision import WILL_CHURN
-from monitoring.findings.drift import Segment, Severity, Test
+from monitoring.findings.drift import BROKEN, Segment, Severity, Test
 from monitoring.findings.summary import FeatureSummary, Summary
 from monitoring.pages.words import amount, counted, described, share
 
 MOST_CHANGES: Final = 5
 """As many changes are told; the technical report has the rest."""
-
-BROKEN: Final[frozenset[Test | None]] = frozenset({"absent", "nulls", "mistyped", "outside", "unseen"})
-"""Tests that see data go missing or break, rather than customers behave otherwise."""
 
 _BROKEN_WORDS: Final[dict[Test | None, str]] = {
     "nulls": "not known",

@@ -14,6 +14,7 @@ from monitoring.pages import feature_courses
 from monitoring.pages.feature_courses import CHART_WEEKS
 from monitoring.pages.sparkline import CEILING
 from monitoring.pages.trust import has_interval, known
+from monitoring.pages.urgency import week_badge
 from monitoring.pages.web_page import Badge, render, verdict_badge
 from monitoring.pages.words import counted
 from monitoring.reports.dates import date, dates
@@ -109,7 +110,7 @@ def _line(week: Week, summary: Summary | None) -> WeekLine:
     return WeekLine(
         week,
         dates(week),
-        verdict_badge(summary.verdict, summary.severity),
+        week_badge(summary),
         has_report=True,
         sentence=summary.sentence,
         other_models=tuple(_other_model(week, model) for model in summary.models[1:]),

@@ -2,6 +2,7 @@
 
 from monitoring.findings.summary import Summary
 from monitoring.pages import advice, changes, trust
+from monitoring.pages.urgency import urgency
 from monitoring.pages.web_page import render
 from monitoring.reports.dates import dates
 from monitoring.reports.report_folder import DRIFT, INDEX
@@ -33,6 +34,7 @@ def page(summary: Summary) -> bytes:
 def sections(summary: Summary) -> dict[str, list[str]]:
     """The sentences of the page by their heading."""
     return {
+        "How urgent is it?": urgency(summary),
         "What changed": changes.changes(summary),
         "Does it matter?": advice.weight(summary),
         "What to do": advice.advice(summary),

@@ -11,6 +11,7 @@ from churn.moments import iso
 from monitoring.drift import wording
 from monitoring.drift.column_summary import Population
 from monitoring.drift.decision import CHURN_PROBABILITY, MONITORED, WILL_CHURN, onset
+from monitoring.findings.alarm import Condition, level_of
 from monitoring.findings.drift import Comparison, DriftDecision, RankedTest, Ranking, Segment, TestResult
 from monitoring.findings.performance import EstimatedPerformance, PendingLabels, Performance
 from monitoring.findings.summary import (
@@ -80,6 +81,7 @@ def summary(
     at_risk: AtRiskCounts,
     ranking: Ranking,
     answered: Volume,
+    conditions: tuple[Condition, ...] = (),
 ) -> Summary:
     """Put together what was found; each field is documented in docs/summary.md."""
     decision = headline.decision
@@ -91,6 +93,8 @@ def summary(
         start=iso(week.start_ms),
         end=iso(week.end_ms),
         contract=CONTRACT_VERSION,
+        level=level_of(conditions),
+        conditions=conditions,
         reasons=wording.reasons(decision),
         volume=answered,
         false_alarm_rate=decision.false_alarm_rate,

@@ -16,10 +16,20 @@ from churn.passed_over import MOST_UNREAD
 from monitoring.drift import column_store, segments, wording
 from monitoring.drift.column_summary import Population, rounding_step
 from monitoring.drift.decision import CHURN_PROBABILITY, OUTPUTS, DriftSettings, decide, rank
+from monitoring.drift.levels import LevelSettings, ModelQuality, conditions
 from monitoring.drift.stored_models import Watched, champion_tag, watched
+from monitoring.findings.alarm import Condition
 from monitoring.findings.drift import PREVIOUS_WEEK, Ranking
+from monitoring.findings.performance import NO_METRICS, Metrics
 from monitoring.findings.summary import AtRiskCounts, Summary
-from monitoring.labels.back_fill import carried_over, filled_in, labelled_weeks
+from monitoring.labels.back_fill import (
+    RealisedWeeks,
+    carried_over,
+    filled_in,
+    labelled_weeks,
+    newest_realised,
+    realised_by_week,
+)
 from monitoring.labels.late_labels import LabelledWeek, LabelSettings
 from monitoring.pages import evidently_report, manager_page
 from monitoring.pages.index_page import page as index_page
@@ -56,6 +66,7 @@ class ReportSettings:
     memory_gb: float = MEMORY_GB
     most_unread: float = MOST_UNREAD
     drift: DriftSettings = field(default_factory=DriftSettings)
+    levels: LevelSettings = field(default_factory=LevelSettings)
     labels: LabelSettings = field(default_factory=LabelSettings)
 
     def __post_init__(self) -> None:
@@ -80,7 +91,8 @@ def make(log: Path, reports: ReportFolder, settings: ReportSettings) -> Summary:
             say(line)
         labelled = labelled_weeks(week, summaries, settings.labels, settings.sample, settings.seed)
         earlier = _Earlier.of(reports, week.week, summaries)
-        files, content = _report(week, settings, earlier, labelled.pop(week.week, {}))
+        known = realised_by_week(summaries, labelled, week.week)
+        files, content = _report(week, settings, earlier, labelled.pop(week.week, {}), known)
     reports.replace_week(week.week, files)
     for older, models in labelled.items():
         _fill_in(reports, older, models)
@@ -123,7 +135,11 @@ class _Earlier:
 
 
 def _report(
-    week: WeekLog, settings: ReportSettings, earlier: _Earlier, labelled: Mapping[str, LabelledWeek]
+    week: WeekLog,
+    settings: ReportSettings,
+    earlier: _Earlier,
+    labelled: Mapping[str, LabelledWeek],
+    realised: RealisedWeeks,
 ) -> tuple[dict[str, bytes], Summary]:
     """The files of the week's folder, and the summary."""
     found, refused = _models(week.models)
@@ -149,9 +165,21 @@ def _report(
     ranking = _ranking(week, headline, reports[0].current, earlier.columns, settings)
     files[COLUMNS] = column_store.to_bytes(reports[0].current, headline.model.tag)
     in_all = volume(total(week.counts).answered, week.customers(), earlier.predictions)
-    content = summary(week.week, reports[0], reports, week.counts, counted, ranking, in_all)
+    met = _conditions(reports[0], headline, ranking, newest_realised(realised, headline.model.tag), settings)
+    content = summary(week.week, reports[0], reports, week.counts, counted, ranking, in_all, met)
     content = carried_over(content, earlier.same)
     return files | {SUMMARY: content.to_bytes()} | _plain_words(content), content
+
+
+def _conditions(
+    report: ModelReport, model: Watched, ranking: Ranking, realised: Metrics, settings: ReportSettings
+) -> tuple[Condition, ...]:
+    """The conditions of the level of the week."""
+    assert report.decision is not None
+    since_last_week = [ranked.result for ranked in ranking.tests if ranked.comparison == PREVIOUS_WEEK]
+    estimated = NO_METRICS if report.estimated is None else report.estimated.metrics
+    quality = ModelQuality(model.figures, estimated, realised)
+    return conditions(report.decision.tests, since_last_week, quality, settings.levels)
 
 
 def _plain_words(content: Summary) -> dict[str, bytes]:

@@ -17,7 +17,7 @@ from monitoring.reports.report_folder import DRIFT, ReportFolder
 from monitoring.reports.week import Week
 
 OK_STATUS: Final = 0
-DRIFT_STATUS: Final = 2
+PAGE_STATUS: Final = 2
 CHANNEL_STATUS: Final = 3
 
 LAST: Final = "last"
@@ -33,9 +33,9 @@ class JobResult:
 
     @property
     def status(self) -> int:
-        """The exit status. Drift comes first: with a channel down, the status may be all that tells of it."""
-        if self.summary.verdict == "drift":
-            return DRIFT_STATUS
+        """The exit status. A page comes first: with a channel down, the status may be all that tells of it."""
+        if self.summary.urgency == "page":
+            return PAGE_STATUS
         return CHANNEL_STATUS if self.failed else OK_STATUS
 
 

@@ -17,7 +17,7 @@ import yaml
 
 from monitoring.alerts import channel_settings, report_metrics
 from monitoring.report import requested
-from monitoring.weekly.weekly_job import CHANNEL_STATUS, DRIFT_STATUS
+from monitoring.weekly.weekly_job import CHANNEL_STATUS, PAGE_STATUS
 from scripts.image import USER
 from serving import metrics as service_metrics
 from serving.settings import SETTINGS
@@ -575,4 +575,4 @@ def test_the_scheduled_report_is_of_the_week_that_is_over_and_is_not_tried_again
     assert str(requested(report["args"], datetime(2018, 11, 5, 4, tzinfo=UTC)).settings.week) == "2018-W44"
     assert (job["schedule"], job["timeZone"]) == ("0 4 * * 1", "Etc/UTC")
     (rule,) = job["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
-    assert rule["onExitCodes"]["values"] == [DRIFT_STATUS, CHANNEL_STATUS]
+    assert rule["onExitCodes"]["values"] == [PAGE_STATUS, CHANNEL_STATUS]

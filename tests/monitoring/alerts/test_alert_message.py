@@ -63,14 +63,36 @@ def test_no_text_breaks_a_line_or_grows_beyond_bounds(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "severity", "sent_on"),
+    ("level", "verdict", "severity", "sent_on"),
     [
-        ("ok", "none", {"always"}),
-        ("ok", "warning", {"always", "warning"}),
-        ("drift", "page", {"always", "warning", "page"}),
-        ("too few", "none", {"always", "warning", "page"}),
+        ("shown", "ok", "none", {"always"}),
+        ("shown", "ok", "warning", {"always", "warning"}),
+        ("ticket", "drift", "page", {"always", "warning", "ticket"}),
+        ("page", "drift", "page", {"always", "warning", "ticket", "page"}),
+        ("page", "ok", "none", {"always", "warning", "ticket", "page"}),
+        (None, "drift", "page", {"always", "warning", "ticket", "page"}),
+        ("shown", "too few", "none", {"always", "warning", "ticket", "page"}),
     ],
 )
-@pytest.mark.parametrize("alert_on", ["page", "warning", "always"])
-def test_what_is_sent_when(verdict: str, severity: str, sent_on: set[str], alert_on: AlertOn) -> None:
-    assert is_due(summary(verdict=verdict, severity=severity), alert_on) == (alert_on in sent_on)
+@pytest.mark.parametrize("alert_on", ["page", "ticket", "warning", "always"])
+def test_what_is_sent_when(
+    level: str | None, verdict: str, severity: str, sent_on: set[str], alert_on: AlertOn
+) -> None:
+    assert is_due(summary(level=level, verdict=verdict, severity=severity), alert_on) == (alert_on in sent_on)
+
+
+DRIFTED = {"level": "ticket", "kind": "drift", "subjects": ["os"], "sentence": "beyond chance and past the gate: os"}
+BROKEN = {"level": "page", "kind": "broken data", "subjects": ["os"], "sentence": "data is broken: os"}
+
+
+def test_a_page_says_so_first_and_what_brought_it() -> None:
+    message = of_report(summary(level="page", conditions=[BROKEN, DRIFTED]), "drift.html")
+    assert message.title == "Churn model, week 2018-W44: page"
+    assert message.lines[:3] == ("This is a page, for now:", "- data is broken: os", "drift in adverts_7d")
+
+
+def test_a_ticket_says_that_it_waits_for_the_morning() -> None:
+    message = of_report(summary(level="ticket", conditions=[DRIFTED]), "drift.html")
+    assert message.title == "Churn model, week 2018-W44: ticket"
+    assert message.lines[0].startswith("This is a ticket, for the morning:")
+    assert message.lines[1] == "- beyond chance and past the gate: os"

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.contract import NAMES
+from churn.contract import FEATURES, NAMES
 from churn.errors import ModelStoreError, PredictionLogError, ReportError, SettingError
 from churn.model.scoring import Scorer
 from monitoring import report
@@ -91,6 +91,8 @@ def test_a_changed_week_is_drift_and_says_in_what(logged: Callable[..., Path], r
     content = make(logged(rows), reports, ReportSettings())
     assert content.verdict == "drift"
     assert "adverts_7d" in content.sentence
+    assert content.level == "ticket"
+    assert [(one.kind, one.subjects) for one in content.conditions] == [("drift", ("adverts_7d",))]
     (entry,) = [one for one in content.features if one.feature == "adverts_7d"]
     assert entry.severity == "page"
     assert entry.multiple is not None
@@ -199,21 +201,40 @@ def test_unusable_lines_are_counted_and_their_file_is_named(
     assert f"{path.name}: 1 truncated, 1 foreign" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("more_adverts", "status"), [(0, 0), (3, 2)])
-def test_the_exit_status_tells_drift_from_none(
+@pytest.mark.parametrize(
+    ("more_adverts", "options", "level", "status"),
+    [(0, [], "shown", 0), (3, [], "ticket", 0), (3, ["--critical-features", "os, adverts_7d"], "page", 2)],
+)
+def test_the_exit_status_tells_a_page_from_a_ticket(
     logged: Callable[..., Path],
     reports: ReportFolder,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     more_adverts: int,
+    options: list[str],
+    level: str,
     status: int,
 ) -> None:
     rows = week_of_customers(400)
     rows["adverts_7d"] += more_adverts
     folder = logged(rows)
-    monkeypatch.setattr(sys, "argv", ["report", "--log-dir", str(folder), "--reports", str(reports.path)])
+    monkeypatch.setattr(sys, "argv", ["report", "--log-dir", str(folder), "--reports", str(reports.path), *options])
     assert report.main() == status
-    assert str(reports.week(WEEK) / AT_RISK) in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"level: {level}\n" in said
+    assert str(reports.week(WEEK) / AT_RISK) in said
+
+
+def test_a_broken_column_that_the_model_uses_pages(
+    logged: Callable[..., Path], reports: ReportFolder, champion: ChampionModel
+) -> None:
+    weights = champion.model.manifest.importance
+    numbers = [feature.name for feature in FEATURES if not feature.is_category]
+    rows = week_of_customers(400)
+    rows[max(numbers, key=lambda name: weights.get(name, 0.0))] = -1
+    content = make(logged(rows), reports, ReportSettings())
+    assert content.level == "page"
+    assert content.conditions[0].kind == "broken data"
 
 
 @pytest.mark.parametrize(("last_week_too", "onset"), [(False, "sudden"), (True, "gradual")])

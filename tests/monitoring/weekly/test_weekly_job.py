@@ -78,6 +78,20 @@ def test_drift_outranks_a_failed_channel(verdict: str, failed: tuple[str, ...], 
     assert JobResult(found(verdict=verdict), failed).status == status
 
 
+@pytest.mark.parametrize(
+    ("level", "verdict", "failed", "status"),
+    [
+        ("page", "drift", ("email",), 2),
+        ("page", "ok", (), 2),
+        ("ticket", "drift", (), 0),
+        ("ticket", "drift", ("email",), 3),
+        ("shown", "ok", (), 0),
+    ],
+)
+def test_only_a_page_is_status_2(level: str, verdict: str, failed: tuple[str, ...], status: int) -> None:
+    assert JobResult(found(level=level, verdict=verdict), failed).status == status
+
+
 def test_an_old_week_made_again_does_not_turn_the_clock_back(channels: Channels, reports: ReportFolder) -> None:
     run_job(making(reports, found(Week(WEEK.end))), reports, channels, None, clock=lambda: 5)
     run_job(making(reports, found(WEEK)), reports, channels, WEEK, clock=lambda: 9)
