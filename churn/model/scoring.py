@@ -32,15 +32,17 @@ class Encoder:
 
     Numbers stand as they are, null as `NULL_VALUE`. A category becomes one column per
     known value; an unknown value of an open category goes to its `other` column, and
-    null to none of them.
+    null to none of them. A model may use some of the contract's features only.
     """
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self.columns = tuple(columns)
         numeric = [index for index, column in enumerate(columns) if column.category is None]
-        if [columns[index].feature for index in numeric] != list(NUMERIC):
-            raise ValueError("the numeric columns must be those of the contract, in its order")
+        self._names = tuple(columns[index].feature for index in numeric)
+        if not self._names or list(self._names) != [name for name in NUMERIC if name in self._names]:
+            raise ValueError("the numeric columns must be some of the contract's, in its order")
         self._numeric = np.array(numeric)
+        self._used = np.array([NUMERIC.index(name) for name in self._names])
         self._position: dict[str, dict[str, int]] = {name: {} for name in CATEGORICAL}
         for index, column in enumerate(columns):
             if column.category is not None:
@@ -48,20 +50,20 @@ class Encoder:
 
     def rows(self, customers: Sequence[Any]) -> Matrix:
         """Encode validated customers (`churn.contract.Customer`), float32 [n, columns]."""
-        numbers = np.array([_numbers_of(customer) for customer in customers], dtype=np.float32)
+        numbers = np.array([_numbers_of(customer) for customer in customers], dtype=np.float32)[:, self._used]
         categories = zip(*map(_categories_of, customers), strict=True)
         return self._fill(numbers, dict(zip(CATEGORICAL, categories, strict=True)))
 
     def frame(self, frame: Columns) -> Matrix:
         """Encode columns of values by feature name, float32 [n, columns]; nulls are None or NaN."""
-        numbers = np.column_stack([np.asarray(frame[name], dtype=np.float32) for name in NUMERIC])
+        numbers = np.column_stack([np.asarray(frame[name], dtype=np.float32) for name in self._names])
         categories = {name: np.asarray(frame[name], dtype=object) for name in CATEGORICAL}
         return self._fill(numbers, categories)
 
     def batch(self, numbers: Vector, categories: Sequence[tuple[str | None, ...]]) -> Matrix:
         """Encode numbers [n, len(NUMERIC)], null as NaN, and each row's categories in the order of CATEGORICAL."""
         by_name = dict(zip(CATEGORICAL, zip(*categories, strict=True), strict=True))
-        return self._fill(numbers.astype(np.float32), by_name)
+        return self._fill(numbers[:, self._used].astype(np.float32), by_name)
 
     def _fill(self, numbers: Matrix, categories: Mapping[str, Sequence[Any] | NDArray[Any]]) -> Matrix:
         matrix = np.zeros((len(numbers), len(self.columns)), dtype=np.float32)
@@ -69,6 +71,8 @@ class Encoder:
         matrix[:, self._numeric] = numbers
         for name, values in categories.items():
             position = self._position[name]
+            if not position:
+                continue
             other = position.get(OTHER, -1)
             for row, value in enumerate(values):
                 column = position.get(value, other) if isinstance(value, str) else -1

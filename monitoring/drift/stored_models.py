@@ -10,6 +10,7 @@ import pandas as pd
 
 from churn.activity.features import DAY_MS
 from churn.activity.labels import Definition
+from churn.contract import Feature
 from churn.errors import ModelStoreError
 from churn.model.artifact import StoredModel
 from churn.model.champion import champion_path, read_champion
@@ -17,7 +18,7 @@ from churn.model.store import stored_model
 from churn.moments import epoch_ms
 from churn.quality.figure import Figure
 from monitoring.drift.column_summary import Population, rounding_step, summarise_frame
-from monitoring.drift.decision import CHURN_PROBABILITY, MONITORED, WILL_CHURN
+from monitoring.drift.decision import CHURN_PROBABILITY, MONITORED, OUTPUTS, WILL_CHURN
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,12 @@ class Watched:
         """The same with numbers rounded as the log's are."""
         columns = {name: column.rounded(rounding_step(column)) for name, column in self.population.columns.items()}
         return Population(self.population.rows, columns)
+
+    @property
+    def monitored(self) -> tuple[Feature, ...]:
+        """The features that the model uses, and its outputs: what changes elsewhere cannot change its answers."""
+        used = {column.feature for column in self.model.manifest.columns} | {output.name for output in OUTPUTS}
+        return tuple(feature for feature in MONITORED if feature.name in used)
 
     @property
     def definition(self) -> Definition:

@@ -226,6 +226,7 @@ def _model_report(
     decision = decide(
         model.rounded,
         current,
+        model.monitored,
         settings=settings.drift,
         importance=model.model.manifest.importance,
         elapsed_days=model.days_since_reference(answered.last_as_of),
@@ -303,7 +304,7 @@ def _ranking(
     before = None if previous is None else column_store.from_bytes(previous)
     if before is not None:
         compared[PREVIOUS_WEEK] = (_previous(*before, headline), current)
-    return rank(compared, settings=settings.drift, importance=headline.model.manifest.importance)
+    return rank(compared, headline.monitored, settings=settings.drift, importance=headline.model.manifest.importance)
 
 
 def _previous(model: str, population: Population, headline: Watched) -> Population:

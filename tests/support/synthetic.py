@@ -8,12 +8,13 @@ import pandas as pd
 from churn.activity.dataset_facts import TableFacts
 from churn.activity.features import DAY_MS
 from churn.activity.report import ReadReport
-from churn.contract import CONTRACT_VERSION, MEASURES, NAMES, TREND_DAYS, WINDOWS
+from churn.contract import CONTRACT_VERSION, GROUPS, MEASURES, NAMES, TREND_DAYS, WINDOWS
 from churn.moments import epoch_ms, iso
 from load_tests.behaviour import behaviour
 from training.table.dataset import fingerprint
 
 NEWEST = epoch_ms(datetime(2019, 1, 29, tzinfo=UTC))
+ALL_GROUPS = tuple(group.name for group in GROUPS if group.name != "profile")
 
 
 def training_table(customers: int = 200, snapshots: int = 8, seed: int = 0) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import jinja2
 import pandas as pd
 
 from churn.code_version import CodeVersion
-from churn.contract import AT_RISK_DAYS, CATEGORICAL, NAMES, TREND_DAYS
+from churn.contract import AT_RISK_DAYS, CATEGORICAL, TREND_DAYS
 from churn.files import whole_folder
 from churn.model.champion import Champion
 from churn.model.facts import TrainingFacts
@@ -106,6 +106,7 @@ def card(
     shown = {
         **_figures(facts),
         **_data(trained.table, facts.training),
+        "feature_count": len({column.feature for column in facts.columns}),
         **_errors(kinds, errors(rows)),
         "cost": cost,
         "searched": search.to_dict() if search else None,
@@ -178,7 +179,6 @@ def _data(table: pd.DataFrame, training: TrainingFacts) -> dict[str, Any]:
             (name, _shown(value)) for name, value in flat({"forest": _set(training.forest), "seed": training.seed})
         ],
         "versions": list(training.versions.items()),
-        "feature_count": len(NAMES),
         "category_count": len(CATEGORICAL),
     }
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.ensemble import RandomForestClassifier
 
-from churn.contract import CATEGORICAL, FEATURES, OTHER
+from churn.contract import CATEGORICAL, FEATURES, GROUPS, OTHER
 from churn.errors import ArtifactError, NotEnoughDataError, SettingError
 from churn.model.artifact import Calibration, Column, Forest
 from churn.model.scoring import Encoder, Matrix, open_session, run_session
@@ -28,6 +28,12 @@ MINIMUM_SHARE: Final = 0.01
 Vector = NDArray[np.float64]
 
 RANGES: Final = {"trees": (10, 2000), "depth": (1, 30), "leaf": (1, 1000), "seed": (0, 2**32 - 1)}
+
+PROFILE: Final = "profile"
+"""The group of features that every forest sees."""
+
+DEFAULT_GROUPS: Final = ("windows",)
+"""The groups that a forest sees beside it where nothing was searched."""
 
 COLUMN_SHARE: Final = 0.2
 """Columns of the matrix that are drawn anew at each split."""
@@ -45,9 +51,11 @@ class ForestSettings:
         jobs: processor cores; -1 is all. The forest is the same on any number.
         without: categories the forest must not see, such as gender: the contract keeps
             them, the matrix has no column for them.
+        groups: groups of the contract's features that the forest sees beside `profile`.
 
     Raises:
-        SettingError: a setting is out of its range, or `without` names what is not a category.
+        SettingError: a setting is out of its range, `without` names what is not a category, or `groups` what is not
+            a group.
     """
 
     trees: int = 100
@@ -56,6 +64,7 @@ class ForestSettings:
     seed: int = 7
     jobs: int = -1
     without: tuple[str, ...] = ()
+    groups: tuple[str, ...] = DEFAULT_GROUPS
 
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
@@ -64,6 +73,10 @@ class ForestSettings:
         for name in self.without:
             if name not in CATEGORICAL:
                 raise SettingError("without", name, f"one of {', '.join(CATEGORICAL)}")
+        known = [group.name for group in GROUPS if group.name != PROFILE]
+        for name in self.groups:
+            if name not in known:
+                raise SettingError("groups", name, f"some of {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -80,13 +93,15 @@ class FittedForest:
         return run_session(open_session(self.onnx), matrix)
 
 
-def columns_for(table: pd.DataFrame, without: Collection[str] = ()) -> list[Column]:
+def columns_for(table: pd.DataFrame, settings: ForestSettings) -> list[Column]:
     """The matrix's columns: numbers as they are, a column per category that is common enough."""
     columns: list[Column] = []
     for feature in FEATURES:
+        if feature.group not in (PROFILE, *settings.groups):
+            continue
         if not feature.is_category:
             columns.append(Column(feature=feature.name))
-        elif feature.name not in without:
+        elif feature.name not in settings.without:
             known = feature.categories or (*_common(table[feature.name]), OTHER)
             columns.extend(Column(feature=feature.name, category=category) for category in known)
     return columns
@@ -111,7 +126,7 @@ def fit(table: pd.DataFrame, settings: ForestSettings) -> FittedForest:
 
 def fit_unchecked(table: pd.DataFrame, settings: ForestSettings) -> FittedForest:
     """As `fit`, for a forest that is asked once and thrown away."""
-    encoder = Encoder(columns_for(table, settings.without))
+    encoder = Encoder(columns_for(table, settings))
     matrix = encoder.frame(table)
     classifier = fit_classifier(matrix, table[LABEL].to_numpy(), settings)
     arrays = forest_arrays(classifier)

@@ -43,7 +43,8 @@ class Case:
 def case(request):
     seed, depth, leaf, quantile = request.param
     fitted = fit(
-        synthetic.training_table(150, 4, seed), ForestSettings(trees=15, depth=depth, leaf=leaf, seed=seed, jobs=1)
+        synthetic.training_table(150, 4, seed),
+        ForestSettings(trees=15, depth=depth, leaf=leaf, seed=seed, jobs=1, groups=synthetic.ALL_GROUPS),
     )
     matrix = fitted.encoder.frame(synthetic.training_table(300, 1, seed + 10))
     probability = calibrated(fitted.score(matrix), CALIBRATION)

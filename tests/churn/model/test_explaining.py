@@ -16,7 +16,9 @@ from training.forest.fit import ForestSettings, fit, with_nulls
 
 @pytest.fixture(scope="module")
 def model():
-    return fit(synthetic.training_table(150, 4), ForestSettings(trees=20, depth=8, leaf=5, jobs=1))
+    return fit(
+        synthetic.training_table(150, 4), ForestSettings(trees=20, depth=8, leaf=5, jobs=1, groups=synthetic.ALL_GROUPS)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def test_onnx_equals_scikit_learn_with_nulls_in_every_nullable_column(champion, 
 @pytest.mark.parametrize("seed", range(5))
 def test_onnx_equals_scikit_learn_on_deep_forests(seed: int) -> None:
     table = synthetic.training_table(120, 4, seed)
-    fitted = fit(table, ForestSettings(trees=10, depth=30, leaf=1, seed=seed, jobs=1))
+    fitted = fit(table, ForestSettings(trees=10, depth=30, leaf=1, seed=seed, jobs=1, groups=synthetic.ALL_GROUPS))
     matrix = fitted.encoder.frame(synthetic.training_table(120, 4, seed + 100))
     assert np.abs(fitted.score(matrix) - fitted.classifier.predict_proba(matrix)[:, 1]).max() < 1e-7
 

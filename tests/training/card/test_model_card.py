@@ -218,7 +218,7 @@ def test_a_search_is_shown_with_its_curve(trained: TrainedModel, facts: ModelFac
         Candidate(trees, 4, 20, nodes=30 * trees, auc=0.6 + trees / 1000, loss=loss, loss_error=0.0)
         for trees, loss in ((10, 0.1), (20, 0.0), (40, 0.0))
     )
-    search = Search(ForestSettings(20, 4, 20), curve, rows=9, customers=8, churners=7)
+    search = Search(ForestSettings(20, 4, 20), curve, rows=9, customers=8, churners=7, errors=0.5)
     found = replace(trained, forests=Forests(trained.settings.forest, found=search))
     made = card(found, facts, CodeVersion("1", False), None, None, lambda _: None)
     text = (write_card(made, MODEL, tmp_path / "card") / HTML).read_text()

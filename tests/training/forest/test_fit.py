@@ -80,7 +80,7 @@ def test_the_forest_is_the_same_on_one_core_and_two(table: pd.DataFrame) -> None
 def test_a_rare_category_has_no_column(table: pd.DataFrame) -> None:
     rare = table.copy()
     rare.loc[:10, "os"] = "BeOS"
-    names = {(column.feature, column.category) for column in columns_for(rare)}
+    names = {(column.feature, column.category) for column in columns_for(rare, ForestSettings())}
     assert ("os", "BeOS") not in names
     assert {("os", "Windows"), ("os", "other"), ("gender", "F")} <= names
 

@@ -30,13 +30,14 @@ def candidate(nodes: int, auc: float, loss: float, error: float) -> Candidate:
 
 def test_the_smallest_of_the_equally_good_is_chosen() -> None:
     best, equal, worse = candidate(900, 0.70, 0, 0), candidate(300, 0.69, 0.01, 0.012), candidate(50, 0.6, 0.1, 0.02)
-    assert choose((worse, equal, best)) == equal
-    assert choose((worse, replace(equal, loss_error=0.004), best)) == best
+    assert choose((worse, equal, best), 1.0) == equal
+    assert choose((worse, replace(equal, loss_error=0.004), best), 1.0) == best
+    assert choose((worse, equal, best), 0.5) == best
 
 
 def test_a_loss_that_does_not_matter_is_none() -> None:
     best, near = candidate(900, 0.70, 0, 0), candidate(300, 0.698, 0.002, 0.0001)
-    assert choose((near, best)) == near
+    assert choose((near, best), 0.5) == near
 
 
 def test_the_curve_has_every_forest_and_the_choice_is_on_it(table: pd.DataFrame) -> None:
