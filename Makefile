@@ -100,6 +100,10 @@ test: $(DEV) ## run the tests that need Python packages only, on PROCESSES cores
 test-fast: $(DEV) ## run the unit tests only: they start no process of ours and fit or simulate nothing large
 	$(PYTEST) -m '$(UNIT)'
 
+.PHONY: test-thorough
+test-thorough: $(DEV) ## run the same tests, each property on all of its examples (`make test` takes a quarter)
+	$(PYTEST) --durations=15 --hypothesis-profile=thorough
+
 .PHONY: test-coverage
 test-coverage: $(DEV) ## run the tests and list the lines that none of them runs
 	$(PYTEST) --cov --cov-report=term-missing:skip-covered

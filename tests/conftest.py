@@ -13,11 +13,14 @@ from churn.model.artifact import StoredModel
 from churn.model.champion import Champion, write_champion
 from churn.model.store import champion_model, save
 from tests.support import synthetic
+from tests.support.examples import register_profiles
 from training.forest.fit import ForestSettings
 from training.model.manifest import ModelFacts, model_facts
 from training.model.trained import TrainedModel, TrainingSettings
 from training.options import SETTINGS as STRAY_NAMES
 from training.run.train import train
+
+register_profiles()
 
 # Before anything imports BentoML, which reads it once: no test touches the user's store.
 # (Nothing above does: the training module imports it where it saves.)

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -19,6 +19,7 @@ from serving.refusals import RequestError
 from serving.request_moments import CLOCK_TOLERANCE, Moments
 from serving.request_problems import SHOWN_PROBLEMS
 from serving.requests import parse_explain, parse_predict, parse_together
+from tests.support.examples import examples
 
 NOW = datetime(2018, 11, 2, 12, tzinfo=UTC)
 
@@ -179,7 +180,7 @@ def _values(feature: Any) -> st.SearchStrategy[Any]:
     return st.one_of(right, right, right, wrong)
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(st.data())
 def test_the_check_by_columns_accepts_exactly_what_the_contract_accepts(data: st.DataObject) -> None:
     rows = []
@@ -405,13 +406,13 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_no_body_raises_anything_but_a_refusal(content: bytes) -> None:
     assert refusal(content).status == 400
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.sampled_from(["customer_id", "as_of", *NAMES]), JSON)
 def test_a_value_of_a_field_is_taken_as_it_is_or_refused_by_name(name: str, value: Any) -> None:
     outcome = _taken_or_named(name, value)

@@ -14,7 +14,7 @@ import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from churn.activity import rows as event_rows
@@ -26,6 +26,7 @@ from churn.activity.settings import UNREADABLE_PERCENT
 from churn.activity.span import lonely
 from churn.activity.typed import EVENT_SCHEMA, EventLog, load_events, write_events
 from churn.errors import EventLogError
+from tests.support.examples import examples
 from tests.support.raw_logs import ABSENT, COLUMNS, LOGGED_OUT, json_lines, raw, write_csv, write_json, write_parquet
 from tests.support.raw_logs import write_spark_csv as write_spark
 
@@ -655,7 +656,7 @@ LINES = st.lists(st.one_of(GOOD, BAD, st.tuples(GARBAGE, st.just(MALFORMED))), m
 
 
 @given(lines=LINES, seed=st.integers(0, 1000))
-@settings(deadline=None, max_examples=15)
+@examples(15)
 def test_every_line_is_counted_once_in_any_order_on_any_number_of_threads(lines: list[Any], seed: int) -> None:
     lines = [(raw(), None), *lines]
     expected = Counter(reason for _, reason in lines)
@@ -677,7 +678,7 @@ AWKWARD = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]) | st.samp
 
 
 @given(texts=st.lists(AWKWARD, min_size=1, max_size=40), fault=st.booleans())
-@settings(deadline=None, max_examples=12)
+@examples(12)
 def test_any_text_comes_out_of_a_csv_as_out_of_json(texts: list[str], fault: bool) -> None:
     rows = [raw(itemInSession=item, artist=text, location=text, song=text) for item, text in enumerate(texts)]
     expected = table(read(*rows))

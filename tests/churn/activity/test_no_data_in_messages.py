@@ -11,11 +11,12 @@ import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from churn.activity.reading import read_events
 from churn.errors import EventLogError
+from tests.support.examples import examples
 from tests.support.raw_logs import COLUMNS, raw, write_csv, write_json, write_parquet, write_spark_csv
 
 CONNECTION = ibis.duckdb.connect()
@@ -94,7 +95,7 @@ def test_parquet_of_other_names_and_types_is_told_about_without_them(tmp_path: P
     suffix=st.sampled_from(sorted(FILES)),
     cuts=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 40), st.binary(max_size=6)), min_size=1, max_size=4),
 )
-@settings(deadline=None, max_examples=80)
+@examples(80)
 def test_no_damage_makes_a_message_repeat_the_content(suffix: str, cuts: list[tuple[float, int, bytes]]) -> None:
     content = FILES[suffix]
     for share, length, replacement in cuts:

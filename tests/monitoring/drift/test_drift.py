@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from churn.contract import BY_NAME, Feature
@@ -28,6 +28,7 @@ from monitoring.drift.decision import (
 )
 from monitoring.drift.wording import measured, plain, reason, reasons, sentence
 from monitoring.findings.drift import PREVIOUS_WEEK, Comparison, DriftDecision, Ranking, Segment, TestResult
+from tests.support.examples import examples
 
 NAMES: Final = ("session_minutes_7d", "songs_7d", "errors_7d", "level", "gender", "os", "tenure_days")
 FEATURES: Final = (*(BY_NAME[name] for name in NAMES), CHURN_PROBABILITY, WILL_CHURN)
@@ -418,7 +419,7 @@ contents = st.sampled_from([None, float("nan"), float("inf"), "text", 3, -3.5, T
 
 
 @given(columns, contents, st.floats(0, 1), st.booleans())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_whatever_a_column_holds_is_a_finding_and_not_a_crash(
     column: str, content: Any, share: float, in_reference: bool
 ) -> None:

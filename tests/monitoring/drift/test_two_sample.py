@@ -5,12 +5,13 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
 from monitoring.drift import two_sample
 from monitoring.drift.two_sample import Pool
+from tests.support.examples import examples
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -71,7 +72,7 @@ def test_one_value_everywhere_is_no_evidence() -> None:
 
 
 @given(st.floats(0.01, 1_000), st.floats(-1_000, 1_000))
-@settings(max_examples=30)
+@examples(30)
 def test_the_unit_of_a_number_does_not_change_the_p(scale: float, shift: float) -> None:
     draw = generator(1)
     reference, current = draw.poisson(3, 300), draw.poisson(3.4, 200)

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from churn.contract import CONTRACT_VERSION, FEATURES, NAMES, example_customer
@@ -22,6 +22,7 @@ from monitoring.prediction_log import log_files
 from monitoring.prediction_log.log_lines import FileCounts, last_line_if_partial, total
 from monitoring.prediction_log.log_reader import read_week
 from monitoring.reports.week import Week
+from tests.support.examples import examples
 from tests.support.log_contents import read
 from tests.support.predictions import THURSDAY, log_predictions, week_of_customers
 
@@ -216,7 +217,7 @@ SOME_LINES = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(SOME_LINES, st.integers(0, 60))
 def test_it_counts_what_reading_line_by_line_counts(tmp_path_factory: Any, found: list[bytes], cut: int) -> None:
     folder = tmp_path_factory.mktemp("log")
