@@ -38,7 +38,7 @@ from training.forest.fit import ForestSettings
 from training.model.trained import TrainedModel, TrainingSettings
 from training.run.train import train
 from training.simulate import SimulationSettings, simulate, write_log
-from training.simulator.settings import WORLDS
+from training.simulator.settings import UNCHANGING, WORLDS
 from training.table.dataset import as_frame, training_table
 
 log = logging.getLogger("bench-report-alarms")
@@ -75,7 +75,7 @@ def days_after(weeks: int) -> tuple[int, ...]:
 
 def reports(world: str, customers: int, seed: int, due: tuple[int, ...]) -> Iterator[Report]:
     """The weekly reports of one world, from its log; a change begins with the first of them."""
-    change = None if world == "baseline" else DAYS - HORIZON_DAYS
+    change = None if world in UNCHANGING else DAYS - HORIZON_DAYS
     days = DAYS + max(due) - HORIZON_DAYS
     settings = SimulationSettings(customers=customers, days=days, seed=seed, world=world, change_day=change)
     with tempfile.TemporaryDirectory(prefix="churn-bench-") as folder:

@@ -126,6 +126,13 @@ def test_the_same_settings_give_the_same_bytes(tmp_path: Path) -> None:
     assert hashlib.sha256((tmp_path / "other.json.gz").read_bytes()).hexdigest() not in digests
 
 
+def test_the_world_where_the_engaged_stay_is_the_one_that_it_always_was(tmp_path: Path) -> None:
+    settings = SimulationSettings(customers=40, days=20, seed=3, world="engaged-stay")
+    write_log(simulate(settings), tmp_path / "log.json")
+    digest = hashlib.sha256((tmp_path / "log.json").read_bytes()).hexdigest()
+    assert digest == "5bc8b63fbb6598281d54f063deeac3405fed239be2cb67cd2ba938ec61db9a7b"
+
+
 @pytest.fixture(scope="module")
 def long() -> Simulation:
     return simulate(SimulationSettings(customers=1500, days=150, seed=11))
@@ -153,7 +160,7 @@ def test_the_truth_is_calibrated_and_the_best_auc_is_that_of_a_hard_task(long: S
     assert abs(table.churned.mean() - table.probability.mean()) < 4 * error
     high = table[table.probability > table.probability.quantile(0.8)]
     assert abs(high.churned.mean() - high.probability.mean()) < 0.08
-    assert 0.73 < roc_auc_score(table.churned, table.probability) < 0.88
+    assert 0.70 < roc_auc_score(table.churned, table.probability) < 0.82
     assert 0.07 < table.churned.mean() < 0.2
 
 
@@ -212,6 +219,7 @@ def test_a_world_changes_from_its_day_and_not_before(world: str, tmp_path: Path)
         {"world": "mars"},
         {"seed": -1},
         {"change_day": 5},
+        {"world": "engaged-stay", "change_day": 5},
         {"world": "adverts", "change_day": 999},
         {"returning": 1.5},
     ],

@@ -1,4 +1,4 @@
-"""What a customer does at a given satisfaction: every calibrated figure of the simulator stands here.
+"""Satisfaction and the conditions of a day: what is alike in every world, and what changes in some.
 
 Satisfaction is a Markov chain on `STATES` levels (Rouwenhorst's form of a first-order
 autoregression: `STATES - 1` independent two-sided coins, each turned over with a small
@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from training.simulator.recipes import BASELINE, ENGAGED_STAY, Recipe
 from training.simulator.settings import SimulationSettings
 
 Floats = NDArray[np.float64]
@@ -33,33 +34,11 @@ KEEP: Final = (1 + exp(-1 / MEMORY_DAYS)) / 2
 """Probability that a coin lies tomorrow as it lies today."""
 SATISFACTION: Final[Floats] = (2 * np.arange(STATES) - COINS) / np.sqrt(COINS)
 
-# Visits: sessions a day of a customer with activity 1, by level.
-VISITS: Final = np.array([0.165, 0.18])
-ACTIVITY_SD: Final = 0.5
-"""Standard deviation of the logarithm of a customer's activity, whose median is 1."""
-VISITS_SLOPE: Final = 0.6
 WEEKEND: Final = 0.5
 WEEKDAY_WEIGHTS: Final[Floats] = np.array([1.0] * 5 + [WEEKEND] * 2) * 7 / (5 + 2 * WEEKEND)
 
-# Leaving, on a day with a visit.
-CANCEL: Final = np.array([0.007, 0.0138])
-CANCEL_SLOPE: Final = -1.7
-CANCEL_ACTIVITY: Final = -1.0
-"""Power of the activity: who comes twice as often is not twice as likely to leave."""
-TRIAL: Final = 8.0
-TRIAL_DAYS: Final = 60.0
-"""A newcomer leaves `1 + TRIAL` times as often; this wears off over `TRIAL_DAYS`."""
-MOST_LIKELY: Final = 0.6
-
-# Changing the level, on a day with a visit: free customers upgrade, paying ones downgrade.
-CHANGE: Final = np.array([0.19, 0.045])
-CHANGE_SLOPE: Final = np.array([0.0, -0.3])
-CHANGE_ACTIVITY: Final = -0.5
-
 # Sessions: items in one, before the items that need several rows are written out.
-ITEMS: Final = 51.0
-ITEMS_SD: Final = 1.0
-ITEMS_CUSTOMER_SD: Final = 0.1
+FEWEST_ITEMS: Final = 2
 MOST_ITEMS: Final = 1200
 
 # Session starts by hour, UTC.
@@ -87,6 +66,7 @@ class Day:
     shift: Floats
     change: Floats
     adverts: float
+    recipe: Recipe
 
     @property
     def satisfaction(self) -> Floats:
@@ -97,32 +77,19 @@ class Day:
 
 def conditions(settings: SimulationSettings, day: int) -> Day:
     """The conditions of a day, counted from the start of the log; negative before it."""
-    shift, change, adverts = np.zeros(2), CHANGE.copy(), 1.0
+    recipe = recipe_of(settings)
+    shift, change, adverts = np.zeros(2), np.array(recipe.change), 1.0
     if settings.changed_to("price-rise", day):
         shift[PAID] = PRICE_RISE_SHIFT
         change[PAID] *= PRICE_RISE_DOWNGRADES
     if settings.changed_to("adverts", day):
         shift[FREE] = ADVERTS_SHIFT
         adverts = ADVERTS_FACTOR
-    return Day(float(WEEKDAY_WEIGHTS[settings.weekday(day)]), shift, change, adverts)
+    return Day(float(WEEKDAY_WEIGHTS[settings.weekday(day)]), shift, change, adverts, recipe)
 
 
-@dataclass(frozen=True)
-class Chances:
-    """Of one day, elementwise: expected visits; with a visit, to cancel, and else to change the level."""
-
-    visits: Floats
-    cancel: Floats
-    change: Floats
-
-
-def chances(day: Day, level: Ints, satisfaction: Floats, activity: Floats, age_days: Floats) -> Chances:
-    """The one definition of what may happen on a day; the arguments broadcast."""
-    visits = VISITS[level] * day.weight * activity * np.exp(VISITS_SLOPE * satisfaction)
-    trial = 1 + TRIAL * np.exp(-np.maximum(age_days, 0) / TRIAL_DAYS)
-    cancel = CANCEL[level] * activity**CANCEL_ACTIVITY * trial * np.exp(CANCEL_SLOPE * satisfaction)
-    change = day.change[level] * activity**CHANGE_ACTIVITY * np.exp(CHANGE_SLOPE[level] * satisfaction)
-    return Chances(visits, np.minimum(cancel, MOST_LIKELY), np.minimum(change, MOST_LIKELY))
+def recipe_of(settings: SimulationSettings) -> Recipe:
+    return ENGAGED_STAY if settings.world == "engaged-stay" else BASELINE
 
 
 def tomorrow(state: Ints, draws: np.random.Generator) -> Ints:

@@ -12,16 +12,22 @@ from training.simulator.behaviour import (
     PAID,
     Day,
     Ints,
-    chances,
     conditions,
     newcomer_states,
+    recipe_of,
     tomorrow,
 )
-from training.simulator.population import DAYS_BEFORE, Customers, arrivals, in_world
+from training.simulator.chances import chances, last_session
+from training.simulator.population import Customers, arrivals, in_world, of_the_log
+from training.simulator.recipes import FreshStart, LeavingByPage, SteadyState
 from training.simulator.settings import SimulationSettings
 
 CANDIDATES_PER_CUSTOMER: Final = 4
 """About how many have to arrive since the service opened for one to be seen in the log; more follow if not enough."""
+SEEN: Final = 0.96
+"""About the share of those present or arriving that a log of a fresh start shows."""
+FIRST_STEP: Final = 1_200
+"""Number of the generator's step for the log's first day: days before the log have numbers too."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class History:
         visits: sessions begun by (day, customer).
         changes: whether the level changes in the day's last session, by (day, customer).
         cancels: whether the customer cancels in the day's last session, by (day, customer).
+        items: of the day's last session where living decides them, else 0, by (day, customer).
     """
 
     state: NDArray[np.uint8]
@@ -41,15 +48,10 @@ class History:
     visits: NDArray[np.uint16]
     changes: NDArray[np.bool_]
     cancels: NDArray[np.bool_]
+    items: NDArray[np.uint16]
 
     def __getitem__(self, which: Ints) -> Self:
-        return type(self)(
-            self.state[:, which],
-            self.level[:, which],
-            self.visits[:, which],
-            self.changes[:, which],
-            self.cancels[:, which],
-        )
+        return type(self)(**{name: values[:, which] for name, values in vars(self).items()})
 
 
 @dataclass
@@ -61,8 +63,15 @@ class Today:
     gone: NDArray[np.bool_]
 
     @classmethod
-    def before_all(cls, count: int) -> Self:
-        return cls(np.zeros(count, np.int64), np.full(count, FREE), np.zeros(count, np.bool_))
+    def at_first(cls, customers: Customers, settings: SimulationSettings) -> Self:
+        """Before the first day of all; with a fresh start, those present have a state and a level."""
+        count, start = len(customers), recipe_of(settings).start
+        today = cls(np.zeros(count, np.int64), np.full(count, FREE), np.zeros(count, np.bool_))
+        if isinstance(start, FreshStart):
+            draws, present = settings.draws("present"), customers.born_day < 0
+            today.state = np.where(present, newcomer_states(count, draws), today.state)
+            today.level = np.where(present & (draws.random(count) < start.paying), PAID, FREE)
+        return today
 
     def present(self, customers: Customers, day: int) -> Ints:
         return np.flatnonzero((customers.born_day <= day) & ~self.gone)
@@ -76,16 +85,17 @@ class DayOfLife:
     visits: Ints
     cancels: NDArray[np.bool_]
     changes: NDArray[np.bool_]
+    items: Ints
 
 
 def lives(settings: SimulationSettings) -> tuple[Customers, History]:
     """The customers of a log and what they live through.
 
-    The customers are chosen in the baseline world, so that a world that changes shows the
-    same ones up to its change.
+    The customers are chosen in the world without its change, so that a world that changes
+    shows the same ones up to then.
     """
     candidates, history, chosen = _enough(settings)
-    if settings.world == "baseline":
+    if settings.first_changed_day is None:
         return candidates[chosen], history[chosen]
     extra = _extra_arrivals(candidates[chosen], settings)
     everyone = in_world(candidates.and_also(extra), settings)
@@ -94,16 +104,24 @@ def lives(settings: SimulationSettings) -> tuple[Customers, History]:
 
 
 def _enough(settings: SimulationSettings) -> tuple[Customers, History, Ints]:
-    """Candidates, what they live through in the baseline world, and the first of them that the log shows."""
-    share = (DAYS_BEFORE + settings.days) / (DAYS_BEFORE / CANDIDATES_PER_CUSTOMER + settings.days)
-    count = int(settings.customers * share) + 50
+    """Candidates, what they live through without a change, and the first of them that the log shows."""
+    count = _candidates(settings)
     while True:
-        candidates = arrivals(count, -DAYS_BEFORE, settings, settings.draws("arrivals"))
-        history = _live(candidates, settings.baseline())
+        candidates = of_the_log(count, settings)
+        history = _live(candidates, settings.unchanged())
         seen = np.flatnonzero(history.visits.any(axis=0))
         if len(seen) >= settings.customers:
             return candidates, history, seen[: settings.customers]
         count += count // 3
+
+
+def _candidates(settings: SimulationSettings) -> int:
+    start = recipe_of(settings).start
+    if isinstance(start, SteadyState):
+        share = (start.days + settings.days) / (start.days / CANDIDATES_PER_CUSTOMER + settings.days)
+    else:
+        share = 1 / SEEN
+    return int(settings.customers * share) + 50
 
 
 def _extra_arrivals(customers: Customers, settings: SimulationSettings) -> Customers:
@@ -117,8 +135,8 @@ def _extra_arrivals(customers: Customers, settings: SimulationSettings) -> Custo
 
 
 def _live(customers: Customers, settings: SimulationSettings) -> History:
-    today = Today.before_all(len(customers))
-    for day in range(-DAYS_BEFORE, 0):
+    today, start = Today.at_first(customers, settings), recipe_of(settings).start
+    for day in range(-start.days if isinstance(start, SteadyState) else 0, 0):
         _live_a_day(today, customers, conditions(settings, day), day, settings)
     return _record(today, customers, settings)
 
@@ -131,6 +149,7 @@ def _record(today: Today, customers: Customers, settings: SimulationSettings) ->
         visits=np.zeros(shape, np.uint16),
         changes=np.zeros(shape, np.bool_),
         cancels=np.zeros(shape, np.bool_),
+        items=np.zeros(shape, np.uint16),
     )
     for day in range(settings.days):
         _greet_newcomers(today, customers, day, settings)
@@ -139,13 +158,14 @@ def _record(today: Today, customers: Customers, settings: SimulationSettings) ->
         history.visits[day, brought.who] = brought.visits
         history.changes[day, brought.who] = brought.changes
         history.cancels[day, brought.who] = brought.cancels
+        history.items[day, brought.who] = brought.items
     history.state[settings.days], history.level[settings.days] = today.state, today.level
     return history
 
 
 def _greet_newcomers(today: Today, customers: Customers, day: int, settings: SimulationSettings) -> None:
     born = np.flatnonzero(customers.born_day == day)
-    today.state[born] = newcomer_states(len(born), settings.draws("newcomers", day + DAYS_BEFORE))
+    today.state[born] = newcomer_states(len(born), settings.draws("newcomers", day + FIRST_STEP))
 
 
 def _live_a_day(
@@ -155,18 +175,21 @@ def _live_a_day(
     if day < 0:
         _greet_newcomers(today, customers, day, settings)
     if settings.returning:
-        today.gone &= settings.draws("returns", day + DAYS_BEFORE).random(len(customers)) >= settings.returning
-    draws = settings.draws("life", day + DAYS_BEFORE)
+        today.gone &= settings.draws("returns", day + FIRST_STEP).random(len(customers)) >= settings.returning
+    draws = settings.draws("life", day + FIRST_STEP)
     who = today.present(customers, day)
     level, state = today.level[who], today.state[who]
-    felt = conditions_.satisfaction[level, state]
     age_days = (day - customers.born_day[who]).astype(np.float64)
-    odds = chances(conditions_, level, felt, customers.activity[who], age_days)
+    present = customers[who]
+    odds = chances(conditions_, present, level, state, age_days)
     visits = np.maximum(draws.poisson(odds.visits), age_days == 0)  # who registers is there
     luck = draws.random((2, len(who)))
-    cancels = (visits > 0) & (luck[0] < odds.cancel)
+    cancels, items = (visits > 0) & (luck[0] < odds.cancel), np.zeros(len(who), np.int64)
+    if isinstance(conditions_.recipe.leaving, LeavingByPage):
+        here = np.flatnonzero(visits)
+        cancels[here], items[here] = last_session(conditions_, present[here], level[here], state[here], draws)
     changes = (visits > 0) & ~cancels & (luck[1] < odds.change)
     today.gone[who[cancels]] = True
     today.level[who[changes]] = np.where(level[changes] == FREE, PAID, FREE)
     today.state[who] = tomorrow(state, draws)
-    return DayOfLife(who, visits, cancels, changes)
+    return DayOfLife(who, visits, cancels, changes, items)

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from training.simulator import pages
 from training.simulator.behaviour import (
-    ITEMS,
-    ITEMS_SD,
+    FEWEST_ITEMS,
     MOST_ITEMS,
     STATES,
     Day,
@@ -18,6 +17,7 @@ from training.simulator.behaviour import (
 from training.simulator.catalogue import Catalogue
 from training.simulator.life import History
 from training.simulator.population import DAY_SECONDS, Customers, second_of_day
+from training.simulator.recipes import LeavingByPage
 
 COUNTERS: Final = 4
 """Session numbers come from this many counters that do not know of each other: two customers may share one."""
@@ -113,7 +113,7 @@ def sessions_of_day(
     draws: np.random.Generator,
 ) -> tuple[Sessions, Rows]:
     """The sessions that begin on a day, and their rows, ordered by customer and time. Moves `clock` on."""
-    plan = _plan(day, customers, history, draws)
+    plan = _plan(day, conditions, customers, history, draws)
     asked = _written_out(_asked_for(plan, conditions, customers, draws))
     first = np.searchsorted(asked.session, np.arange(len(plan.customer)))
     song = np.full(len(asked.page), NO_SONG, np.int32)
@@ -138,7 +138,7 @@ def sessions_of_day(
     return sessions, rows
 
 
-def _plan(day: int, customers: Customers, history: History, draws: np.random.Generator) -> _Plan:
+def _plan(day: int, conditions: Day, customers: Customers, history: History, draws: np.random.Generator) -> _Plan:
     visits = history.visits[day]
     customer = np.repeat(np.arange(len(visits)), visits)
     opens = np.append(True, customer[1:] != customer[:-1])[: len(customer)]
@@ -149,7 +149,9 @@ def _plan(day: int, customers: Customers, history: History, draws: np.random.Gen
     second = np.where(newcomer, born + (uniform * (DAY_SECONDS - born)).astype(np.int64), second_of_day(uniform))
     second = np.where(first_ever, born, second)
     state, level = history.state[day, customer].astype(np.int64), history.level[day, customer].astype(np.int64)
-    size = ITEMS * customers.items[customer] * np.exp(ITEMS_SD * draws.standard_normal(len(customer)))
+    recipe = conditions.recipe
+    size = recipe.items * customers.items[customer] * np.exp(recipe.items_sd * draws.standard_normal(len(customer)))
+    decided = history.items[day, customer]
     return _Plan(
         customer=customer,
         planned=day * DAY_SECONDS + second[np.lexsort((second, customer))],
@@ -158,7 +160,7 @@ def _plan(day: int, customers: Customers, history: History, draws: np.random.Gen
         changes=closes & history.changes[day, customer],
         state=state,
         level=level,
-        items=np.clip(size, 2, MOST_ITEMS).astype(np.int64),
+        items=np.where(closes & (decided > 0), decided, np.clip(size, FEWEST_ITEMS, MOST_ITEMS).astype(np.int64)),
     )
 
 
@@ -183,14 +185,14 @@ def _asked_for(plan: _Plan, conditions: Day, customers: Customers, draws: np.ran
     _put(item, starts, plan.first_ever, pages.REGISTRATIONS, plan.level, draws)
     _put(item, change_at, plan.changes & (plan.level == 0), pages.UPGRADES, plan.level, draws)
     _put(item, change_at, plan.changes & (plan.level == 1), pages.DOWNGRADES, plan.level, draws)
-    _put(item, starts + plan.items - 1, plan.cancels, pages.CANCELLATIONS, plan.level, draws)
+    _put_cancellations(item, starts + plan.items - 1, plan, conditions, customers, draws)
     return _Asked(session, item, level)
 
 
 def _ordinary(
     plan: _Plan, session: Ints, level: Ints, conditions: Day, customers: Customers, draws: np.random.Generator
 ) -> Ints:
-    row = (customers.market[plan.customer][session] * 2 + level) * STATES + plan.state[session]
+    row = (customers.kind[plan.customer][session] * 2 + level) * STATES + plan.state[session]
     found = np.searchsorted(pages.ordinary_table(conditions), row + draws.random(len(row)), side="right")
     return np.minimum(found - row * len(pages.ORDINARY), len(pages.ORDINARY) - 1)
 
@@ -204,6 +206,19 @@ def _put(
     draws: np.random.Generator,
 ) -> None:
     item[where[which]] = pages.draw(group, level[which], draws)
+
+
+def _put_cancellations(
+    item: Ints, last: Ints, plan: _Plan, conditions: Day, customers: Customers, draws: np.random.Generator
+) -> None:
+    """Each from a page of its cause: in proportion to the chances where pages make customers leave."""
+    if not isinstance(conditions.recipe.leaving, LeavingByPage):
+        _put(item, last, plan.cancels, pages.CANCELLATIONS, plan.level, draws)
+        return
+    which = np.flatnonzero(plan.cancels)
+    kind = customers.kind[plan.customer[which]]
+    rates = pages.leaving_rates(conditions)[kind, plan.level[which], plan.state[which]]
+    item[last[which]] = pages.drawn(pages.CANCELLATIONS, rates, draws)
 
 
 def _written_out(asked: _Asked) -> _Pages:

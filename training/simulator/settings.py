@@ -9,8 +9,11 @@ import numpy as np
 from churn.errors import SettingError
 from churn.moments import epoch_ms
 
-World = Literal["baseline", "adverts", "price-rise", "new-market", "broken-client"]
+World = Literal["baseline", "engaged-stay", "adverts", "price-rise", "new-market", "broken-client"]
 WORLDS: Final[tuple[str, ...]] = get_args(World)
+UNCHANGING: Final = ("baseline", "engaged-stay")
+"""Worlds in which nothing changes from any day on; the others are `baseline` until they change."""
+
 
 MOST_CUSTOMERS: Final = 200_000
 MOST_DAYS: Final = 3_650
@@ -29,10 +32,12 @@ class SimulationSettings:
         days: length of the log.
         seed: of every draw.
         start: first moment of the log, a midnight in UTC.
-        world: `baseline`, or what changes: `adverts` (twice as many for free customers, who
-            are less happy for it), `price-rise` (paying customers are less happy, and
-            downgrade more), `new-market` (three times as many arrivals, all of another kind),
-            `broken-client` (some customers' rows lose user agent, gender and registration).
+        world: `baseline`, where those who do much leave sooner, as in the real log;
+            `engaged-stay`, where they stay; or what changes in `baseline`: `adverts` (twice
+            as many for free customers, who are less happy for it), `price-rise` (paying
+            customers are less happy, and downgrade more), `new-market` (three times as many
+            arrivals, all of another kind), `broken-client` (some customers' rows lose user
+            agent, gender and registration).
         change_day: day of the log from which the world is changed; two thirds of `days` when
             not given.
         returning: chance a day that a customer who cancelled comes back; nobody does by default.
@@ -64,8 +69,8 @@ class SimulationSettings:
     def _check_change_day(self) -> None:
         if self.change_day is None:
             return
-        if self.world == "baseline":
-            raise SettingError("change_day", self.change_day, "none in the baseline world; choose another world")
+        if self.world in UNCHANGING:
+            raise SettingError("change_day", self.change_day, f"none in the world {self.world}; choose another world")
         _check_whole("change_day", self.change_day, 0, self.days)
 
     @property
@@ -79,8 +84,8 @@ class SimulationSettings:
 
     @property
     def first_changed_day(self) -> int | None:
-        """Day of the log from which the world is changed; None in the baseline world."""
-        if self.world == "baseline":
+        """Day of the log from which the world is changed; None in a world that never changes."""
+        if self.world in UNCHANGING:
             return None
         return round(self.days * CHANGE_SHARE) if self.change_day is None else self.change_day
 
@@ -88,9 +93,9 @@ class SimulationSettings:
         first = self.first_changed_day
         return self.world == world and first is not None and day >= first
 
-    def baseline(self) -> Self:
-        """The same simulation in a world that does not change."""
-        return replace(self, world="baseline", change_day=None)
+    def unchanged(self) -> Self:
+        """The same simulation without its change."""
+        return self if self.world in UNCHANGING else replace(self, world="baseline", change_day=None)
 
     def weekday(self, day: int) -> int:
         """0 is Monday."""

@@ -17,7 +17,8 @@ from churn.contract import AT_RISK_DAYS
 from churn.errors import SettingError
 from churn.moments import iso
 from training.simulator import pages
-from training.simulator.behaviour import FREE, PAID, STATES, Floats, Ints, chances, conditions, transition
+from training.simulator.behaviour import FREE, PAID, STATES, Floats, Ints, conditions, transition
+from training.simulator.chances import chances
 from training.simulator.life import History
 from training.simulator.population import DAY_SECONDS, Customers, share_of_day
 from training.simulator.sessions import Rows, Sessions
@@ -90,8 +91,7 @@ def _under_way(
     for when in np.unique(day):
         some = day == when
         who, met = customer[some], conditions(settings, int(when))
-        felt = met.satisfaction[level[some], state[some]]
-        odds = chances(met, level[some], felt, customers.activity[who], when - customers.born_day[who])
+        odds = chances(met, customers[who], level[some], state[some], when - customers.born_day[who])
         no_other = np.exp(-odds.visits * (1 - share_of_day(into))) if when == today else 1.0
         running[who], leaves[who] = True, np.maximum(leaves[who], odds.cancel * no_other)
     return running[known.at_risk], leaves[known.at_risk]
@@ -142,9 +142,9 @@ def _step(settings: SimulationSettings, customers: Customers, day: int, begin: f
     What ends a day's listening (a change, a cancellation) happens in its last session.
     """
     today = conditions(settings, day)
-    level = np.array([FREE, PAID])[None, :, None]
-    age_days = (day - customers.born_day).astype(np.float64)[:, None, None]
-    odds = chances(today, level, today.satisfaction[None], customers.activity[:, None, None], age_days)
+    level, state = np.array([FREE, PAID])[None, :, None], np.arange(STATES)[None, None, :]
+    each = customers[np.arange(len(customers))[:, None, None]]
+    odds = chances(today, each, level, state, (day - each.born_day).astype(np.float64))
     last_visit_is_in = (1 - np.exp(-odds.visits * (end - begin))) * np.exp(-odds.visits * (1 - end))
     cancels = last_visit_is_in * odds.cancel
     changes = last_visit_is_in * (1 - odds.cancel) * odds.change
