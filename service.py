@@ -33,6 +33,7 @@ from serving.own_log import others_in_json, tell
 from serving.prediction_writer import PredictionLog
 from serving.settings import ServiceSettings
 from serving.site import Site
+from serving.unseen import known_categories
 
 
 def open_log() -> PredictionLog:
@@ -94,7 +95,7 @@ class Churn:
         self._watch = LogWatch(log)
         self.site = Site(
             {"/predict": self._answering.predict, "/explain": self._answering.explain},
-            openapi.documents(MODEL.tag, keyed=bool(SETTINGS.api_keys)),
+            openapi.documents(MODEL.tag, keyed=bool(SETTINGS.api_keys), known=known_categories(MODEL.manifest.columns)),
         )
         reserve_room()
         others_in_json()

@@ -48,7 +48,7 @@ PROFILE: Final = (
     Feature(
         "os",
         "category",
-        "Operating system of the last device, as ua-parser names it (Mac OS X, Windows, iOS); null when not known.",
+        "Operating system of the last device; named as ua-parser does (Mac OS X, Windows, iOS), null when not known.",
         "listens on {value}",
         "Windows",
         nullable=True,
@@ -58,7 +58,7 @@ PROFILE: Final = (
     Feature(
         "browser",
         "category",
-        "Browser of the last device, as ua-parser names it (IE, Chrome, Mobile Safari); null when not known.",
+        "Browser of the last device; named as ua-parser does (IE, Chrome, Mobile Safari), null when not known.",
         "uses {value}",
         "Chrome",
         nullable=True,

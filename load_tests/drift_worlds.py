@@ -52,7 +52,7 @@ def _picked(measures: Sequence[str]) -> tuple[Feature, ...]:
 THIRTY_FIVE: Final = (
     *(BY_NAME[name] for name in ("level", "gender", "os", "browser", "days_since_last_event")),
     *_picked(("listening_minutes", "songs_per_session", "session_minutes", "songs", "thumbs_up", "errors", "adverts")),
-    *(feature for feature in FEATURES if feature.name.endswith("_trend")),
+    *(feature for feature in FEATURES if feature.group == "windows" and feature.name.endswith("_trend")),
 )
 """Five of the profile, 21 windowed (nine numbers, twelve counts), nine trends."""
 

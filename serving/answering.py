@@ -23,6 +23,7 @@ from serving.micro_batches import MOST_BYTES, MicroBatcher, PendingRequest
 from serving.prediction_writer import Answered, PredictionLog
 from serving.refusals import RequestError
 from serving.requests import parse_explain, parse_together
+from serving.unseen import UnseenCategories
 
 LARGE_BYTES: Final = 1024 * 1024
 """After a larger body, freed memory is given back."""
@@ -45,6 +46,7 @@ class Answering:
         self._explaining_threads = threads
         self._scorer = Scorer(model)
         self._counterfactual = Counterfactual(model.forest(), model.manifest.columns)
+        self._unseen = UnseenCategories(model.manifest.columns)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
         self._batches = MicroBatcher(self._predicted, self._logged, self._thread if wait_for_disk else None)
 
@@ -93,7 +95,7 @@ class Answering:
         ]
 
     def _logged(self, answered: Sequence[Answered]) -> list[bytes]:
-        answers = [_predictions(self._model.tag, one) for one in answered]
+        answers = [_predictions(self._model.tag, one, self._unseen.warnings(one.features)) for one in answered]
         self._keep("predict", answered)
         return answers
 
@@ -117,7 +119,7 @@ class Answering:
             for explanation, suggestions in zip(explanations, helpful, strict=True):
                 explanation["what_would_help"] = [_suggestion(suggestion) for suggestion in suggestions]
         answer = {"model": self._model.tag, "base_value": self.explainer.base_value, "explanations": explanations}
-        content = orjson.dumps(answer)
+        content = orjson.dumps(_warned(answer, self._unseen.warnings(batch.features)))
         flags = self._scorer.flags(probability).tolist()
         self._keep("explain", [_answered(request.request_id, batch, slice(None), probability.tolist(), flags)])
         return content
@@ -150,10 +152,15 @@ def _answered(
     )
 
 
-def _predictions(model: str, answered: Answered) -> bytes:
+def _predictions(model: str, answered: Answered, warnings: list[dict[str, Any]]) -> bytes:
     columns = zip(answered.customer_ids, answered.probabilities, answered.flags, strict=True)
     predictions = [{"customer_id": who, "churn_probability": p, "will_churn": flag} for who, p, flag in columns]
-    return orjson.dumps({"model": model, "predictions": predictions})
+    return orjson.dumps(_warned({"model": model, "predictions": predictions}, warnings))
+
+
+def _warned(answer: dict[str, Any], warnings: list[dict[str, Any]]) -> dict[str, Any]:
+    """The answer, with its warnings where there are any."""
+    return answer | {"warnings": warnings} if warnings else answer
 
 
 def _suggestion(suggestion: Suggestion) -> dict[str, Any]:

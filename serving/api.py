@@ -58,11 +58,22 @@ class Prediction(BaseModel):
     will_churn: bool = Field(description="Whether the probability reaches the model's threshold.", examples=[True])
 
 
+WARNINGS: Final = "Only when a request brings an operating system or browser that the model does not know."
+
+
+class Warned(BaseModel):
+    """Something in a request that was answered all the same, and may not be meant."""
+
+    loc: list[str | int] = Field(description="Where first: `customers`, the row (from 0), the field.")
+    msg: str = Field(description="What was found, how it was scored, and what the model knows.")
+
+
 class PredictResponse(BaseModel):
     """The answer of `predict`, in the order asked."""
 
     model: str = Field(description="Exact tag of the model that answered.")
     predictions: list[Prediction]
+    warnings: list[Warned] | None = Field(default=None, description=WARNINGS)
 
 
 class Reason(BaseModel):
@@ -102,6 +113,7 @@ class ExplainResponse(BaseModel):
     model: str = Field(description="Exact tag of the model that answered.")
     base_value: float = Field(description="The score of a customer of whom nothing is known.")
     explanations: list[Explanation]
+    warnings: list[Warned] | None = Field(default=None, description=WARNINGS)
 
 
 class Problem(BaseModel):

@@ -1,8 +1,9 @@
 """The OpenAPI document of the service, and the page that shows it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import jinja2
@@ -10,7 +11,7 @@ import orjson
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from churn.contract import CONTRACT_VERSION, example_customer
+from churn.contract import CONTRACT_VERSION, OTHER, example_customer
 from serving.api import (
     MAXIMUM_EXPLAIN,
     MAXIMUM_PREDICT,
@@ -83,8 +84,16 @@ _PLAIN: Final = {
 }
 
 
-def document(model: str, *, keyed: bool = False) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of the service with this model, and whether its APIs want a key."""
+def document(
+    model: str, *, keyed: bool = False, known: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of the service with this model.
+
+    Args:
+        model: its tag.
+        keyed: whether the APIs want a key.
+        known: the values of open categories that the model knows, by feature.
+    """
     paths = {api.path: _operation(api, keyed=keyed) for api in _APIS} | {
         path: _plain(text) for path, text in _PLAIN.items()
     }
@@ -97,14 +106,18 @@ def document(model: str, *, keyed: bool = False) -> dict[str, Any]:
         },
         "servers": [{"url": "."}],
         "paths": paths,
-        "components": {"schemas": _schemas()} | ({"securitySchemes": _KEY_SCHEMES} if keyed else {}),
+        "components": {"schemas": _schemas(known)} | ({"securitySchemes": _KEY_SCHEMES} if keyed else {}),
     }
 
 
-def _schemas() -> dict[str, Any]:
+def _schemas(known: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     kinds: list[type[BaseModel]] = [ErrorResponse, *(kind for api in _APIS for kind in (api.asked, api.answered))]
     _, definitions = models_json_schema([(kind, "validation") for kind in kinds], ref_template=_REFERENCE)
     schemas: dict[str, Any] = definitions["$defs"]
+    for name, values in known.items():
+        schemas["Customer"]["properties"][name]["description"] += (
+            f" This model knows {', '.join(values)}; another value is scored as {OTHER}, with a warning in the answer."
+        )
     return schemas
 
 
@@ -133,11 +146,11 @@ def _json(model: type[BaseModel], description: str) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-def documents(model: str, *, keyed: bool) -> dict[str, Document]:
+def documents(model: str, *, keyed: bool, known: Mapping[str, Sequence[str]]) -> dict[str, Document]:
     """The document as JSON, and a page that shows it: BentoML's viewer without the tracker of BentoML's own page."""
     return {
         "/": Document(_page(), b"text/html; charset=utf-8"),
-        DOCUMENT_PATH: Document(orjson.dumps(document(model, keyed=keyed)), b"application/json"),
+        DOCUMENT_PATH: Document(orjson.dumps(document(model, keyed=keyed, known=known)), b"application/json"),
     }
 
 

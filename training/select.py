@@ -15,18 +15,19 @@ from churn.errors import AutoGluonMissingError, SettingError
 from churn.files import whole_folder
 from churn.quality.measures import LABEL
 from training.forest.fit import ForestSettings, fit
+from training.forest.search import Forests, SearchSettings, search_forests
 from training.options import add_option, parse
 from training.selection import leaderboard as boards
 from training.selection.automl import ModelScores, automl_scores, thousand_rows
 from training.selection.leaderboard import FOREST, Leaderboard, Timing
 from training.table.dataset import fingerprint
 from training.table.folder import DataFolder
-from training.table.split import FOLDS, Fold, split
+from training.table.split import FOLDS, ORIGINS, Fold, Split, split
 from training.tracking.runs import Run, tracked, with_bounds
 
-TIME_LIMIT: Final = 120.0
+TIME_LIMIT: Final = 300.0
 SHORTEST, LONGEST = 30.0, 86_400.0
-ORIGINS: Final = 1
+SHAPE: Final = ("trees", "depth", "leaf")
 MOST_ROWS: Final = 50_000
 """Of a larger table, as many customers are drawn as have about this many rows: ranking models needs no more."""
 
@@ -56,6 +57,7 @@ class SelectionSettings:
         folds: of customers.
         origins: how many of the newest dates with known labels are tested.
         forest: settings of our own.
+        search: how our own is searched for, as training does; None takes `forest` as it is.
     """
 
     time_limit: float = TIME_LIMIT
@@ -63,6 +65,7 @@ class SelectionSettings:
     folds: int = FOLDS
     origins: int = ORIGINS
     forest: ForestSettings = field(default_factory=ForestSettings)
+    search: SearchSettings | None = None
 
     def __post_init__(self) -> None:
         if not SHORTEST <= self.time_limit <= LONGEST:
@@ -90,23 +93,37 @@ def select(
     """
     table = sampled(table, MOST_ROWS, settings.seed)
     parts = split(table, horizon_days, settings.seed, settings.folds, settings.origins)
-    found = list(_judged(table, parts.folds, settings, progress))
+    forests = _forests(table, parts, horizon_days, settings, progress)
+    found = list(_judged(table, parts.folds, forests, settings, progress))
     scores = pd.concat([fold.scores for fold in found]).sort_index()
     return boards.leaderboard(
         scores, table.loc[scores.index, ["customer_id", "as_of", LABEL]], _timings(found), parts.sentence, settings.seed
     )
 
 
+def _forests(
+    table: pd.DataFrame, parts: Split, horizon_days: int, settings: SelectionSettings, progress: Callable[[str], None]
+) -> Forests:
+    if settings.search is None:
+        return Forests(settings.forest)
+    return search_forests(table, parts, horizon_days, settings.forest, settings.search, progress)
+
+
 def _judged(
-    table: pd.DataFrame, folds: Sequence[Fold], settings: SelectionSettings, progress: Callable[[str], None]
+    table: pd.DataFrame,
+    folds: Sequence[Fold],
+    forests: Forests,
+    settings: SelectionSettings,
+    progress: Callable[[str], None],
 ) -> Iterator[ModelScores]:
     deadline = time.monotonic() + settings.time_limit
     for number, fold in enumerate(folds):
         known, tested = table.iloc[fold.train], table.iloc[fold.test]
-        ours = _forest(known, tested, settings.forest)
+        forest = forests.of(fold)
+        ours = _forest(known, tested, forest)
         seconds = max(1.0, (deadline - time.monotonic()) / (len(folds) - number))
         progress(f"fold {number + 1} of {len(folds)}: {len(known)} rows known, {len(tested)} tested, {seconds:.0f} s")
-        others = automl_scores(known, tested, settings.seed, seconds)
+        others = automl_scores(known, tested, forest.groups, settings.seed, seconds)
         for name, reason in others.failures.items():
             progress(f"  {name} was not ready: {reason}")
         yield ModelScores(
@@ -153,8 +170,12 @@ def record(tracked_run: Run, board: Leaderboard, target: Path) -> None:
 
 def main() -> None:
     arguments = _arguments()
-    forest = ForestSettings(arguments.trees, arguments.depth, arguments.leaf, arguments.seed)
-    settings = SelectionSettings(arguments.time_limit, arguments.seed, origins=arguments.origins, forest=forest)
+    given = {name: value for name in SHAPE if (value := getattr(arguments, name)) is not None}
+    forest = ForestSettings(**given, seed=arguments.seed)
+    search = None if given else SearchSettings()
+    settings = SelectionSettings(
+        arguments.time_limit, arguments.seed, origins=arguments.origins, forest=forest, search=search
+    )
     if find_spec("autogluon") is None:
         raise AutoGluonMissingError
     folder = DataFolder(arguments.data)
@@ -162,7 +183,9 @@ def main() -> None:
     with tracked("find_best_model", arguments.data, arguments.tracking, say) as tracked_run:
         start = time.monotonic()
         board = select(table, facts.horizon_days, settings, say)
-        shape = f"Our forest: {forest.trees} trees of depth {forest.depth}, at least {forest.leaf} rows in a leaf."
+        shape = "Our forest's features and shape were " + (
+            "given." if given else "searched for before the tested dates."
+        )
         took = f"All fits took {time.monotonic() - start:.0f} s; the limit was {settings.time_limit:.0f} s."
         write(board, arguments.report, [*NOTES, shape, took])
         tracked_run.parameters({"fingerprint": fingerprint(table), "label": facts.label, **asdict(settings)})
@@ -180,8 +203,8 @@ def _arguments() -> argparse.Namespace:
     add_option(parser, "time-limit", float, TIME_LIMIT, "seconds for all fits together")
     parser.add_argument("--origins", type=int, default=ORIGINS, help="newest dates to test at")
     add_option(parser, "seed", int, usual.seed, "of every draw")
-    for name in ("trees", "depth", "leaf"):
-        add_option(parser, name, int, getattr(usual, name), "of our forest, as in `make train`")
+    for name in SHAPE:
+        add_option(parser, name, int, None, "of our forest, as in `make train`; with one of them nothing is searched")
     parser.add_argument("--no-tracking", dest="tracking", action="store_false", help="log nothing to MLflow")
     return parse(parser)
 

@@ -83,7 +83,7 @@ def test_a_run_makes_the_report_tells_and_is_completed(
     state = weekly_report("2018-W44", options(logged(rows), reports), return_state=True)
     assert (state.type.value, state.name) == ("COMPLETED", name)
     assert json.loads((reports / "2018-W44" / SUMMARY).read_text())["sentence"] in state.message
-    assert texts(hook) == (["Churn model, week 2018-W44: drift"] if name == "Drift" else [])
+    assert texts(hook) == (["Churn model, week 2018-W44: ticket"] if name == "Drift" else [])
 
 
 @pytest.mark.usefixtures("prefect")

@@ -35,6 +35,7 @@ def customers(count: int) -> list[dict[str, Any]]:
     made = [example_customer(str(number)) for number in range(count)]
     for number, row in enumerate(made):
         row |= {"tenure_days": None if number % 3 == 0 else float(number), "thumbs_down_28d": 4 + number % 50}
+        row |= {"friction_28d": None, "friction_56d": None}
         row |= {"os": [None, "Windows", "Plan 9"][number % 3], "gender": [None, "F", "M"][number % 3]}
     return made
 
@@ -91,6 +92,23 @@ def test_what_would_help_is_answered_only_when_asked_for(client: httpx.Client, c
         [prediction] = client.post("/predict", json={"customers": [changed]}).json()["predictions"]
         assert prediction["churn_probability"] == change["churn_probability"] < champion.model.manifest.threshold
         assert given[row]["churn_probability"] >= champion.model.manifest.threshold
+
+
+@pytest.mark.parametrize(("path", "kind"), [("/predict", PredictResponse), ("/explain", ExplainResponse)])
+def test_a_category_that_the_model_does_not_know_is_answered_with_a_warning(
+    client: httpx.Client, champion: ChampionModel, path: str, kind: type[PredictResponse | ExplainResponse]
+) -> None:
+    known = next(column.category for column in champion.model.manifest.columns if column.feature == "os")
+    rows = [example_customer("1") | {"os": known, "browser": None}, example_customer("2") | {"browser": None}]
+    rows[1]["os"] = "Mac"
+    answer = client.post(path, json={"customers": rows})
+    assert answer.status_code == 200
+    [warned] = kind.model_validate(answer.json()).warnings or []
+    assert warned.loc == ["customers", 1, "os"]
+    assert warned.msg.startswith("'Mac' of 1 customer is scored as other: the model knows ")
+    assert "warnings" not in client.post(path, json={"customers": rows[:1]}).json()
+    described = client.get("/docs.json").json()["components"]["schemas"]["Customer"]["properties"]["os"]["description"]
+    assert f"This model knows {warned.msg.partition('the model knows ')[2]}; " in described
 
 
 @pytest.mark.parametrize("path", ["/predict", "/explain"])

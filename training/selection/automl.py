@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from churn.contract import CATEGORICAL, NAMES
+from churn.contract import CATEGORICAL, FEATURES
 from churn.quality.measures import LABEL
+from training.forest.fit import PROFILE
 from training.table.split import customer_folds
 
 TUNING_FOLDS: Final = 5
@@ -67,7 +68,9 @@ class ModelScores:
     failures: Mapping[str, str]
 
 
-def automl_scores(known: pd.DataFrame, tested: pd.DataFrame, seed: int, seconds: float) -> ModelScores:
+def automl_scores(
+    known: pd.DataFrame, tested: pd.DataFrame, groups: Collection[str], seed: int, seconds: float
+) -> ModelScores:
     """Fit AutoGluon's models on `known` and score `tested`.
 
     Early stopping and the ensemble's weights come from one in five of the known customers;
@@ -77,12 +80,23 @@ def automl_scores(known: pd.DataFrame, tested: pd.DataFrame, seed: int, seconds:
     Args:
         known: rows of the training table, with labels.
         tested: rows of other customers; their labels are not looked at.
+        groups: of features, beside the profile: those that our forest sees.
         seed: decides who is tuned on.
         seconds: for all of it, as far as AutoGluon keeps to it.
 
     Returns:
-        The models that were ready in time; maybe none.
+        The models that were ready in time; none where AutoGluon failed, with what it said.
     """
+    try:
+        return _fitted_and_scored(known, tested, groups, seed, seconds)
+    except Exception as error:  # noqa: BLE001  # AutoGluon raises errors of every kind, also for a lack of time
+        said = str(error).partition("\n")[0]
+        return ModelScores(pd.DataFrame(index=tested.index), {}, {}, {"AutoGluon": f"{type(error).__name__} {said}"})
+
+
+def _fitted_and_scored(
+    known: pd.DataFrame, tested: pd.DataFrame, groups: Collection[str], seed: int, seconds: float
+) -> ModelScores:
     from autogluon.tabular import TabularPredictor  # noqa: PLC0415  # slow to import, and only selection needs it
 
     tuning = customer_folds(known, TUNING_FOLDS, seed) == 0
@@ -91,8 +105,8 @@ def automl_scores(known: pd.DataFrame, tested: pd.DataFrame, seed: int, seconds:
             LABEL, problem_type="binary", eval_metric="roc_auc", path=str(Path(folder, "models")), verbosity=0
         )
         predictor.fit(
-            features(known[~tuning], LABEL),
-            tuning_data=features(known[tuning], LABEL),
+            features(known[~tuning], groups, LABEL),
+            tuning_data=features(known[tuning], groups, LABEL),
             time_limit=FITTING_SHARE * seconds,
             hyperparameters=MODELS,
             excluded_model_types=["NN_TORCH", "FASTAI"],
@@ -100,14 +114,14 @@ def automl_scores(known: pd.DataFrame, tested: pd.DataFrame, seed: int, seconds:
             num_gpus=0,
             raise_on_no_models_fitted=False,
         )
-        return _scored(predictor, tested)
+        return _scored(predictor, features(tested, groups))
 
 
-def _scored(predictor: Any, tested: pd.DataFrame) -> ModelScores:
+def _scored(predictor: Any, rows: pd.DataFrame) -> ModelScores:
     fitted = predictor.model_names()
     final = predictor.refit_full("all") if fitted else {}
     board = predictor.leaderboard(silent=True).set_index("model") if fitted else pd.DataFrame()
-    rows, thousand = features(tested), features(thousand_rows(tested))
+    thousand = thousand_rows(rows)
     scores, seconds = {}, {}
     for model in fitted:
         scores[_named(model)] = predictor.predict_proba(rows, model=final[model])[1].to_numpy(dtype=np.float64)
@@ -115,7 +129,7 @@ def _scored(predictor: Any, tested: pd.DataFrame) -> ModelScores:
         predictor.predict_proba(thousand, model=final[model])
         seconds[_named(model)] = time.perf_counter() - start
     return ModelScores(
-        pd.DataFrame(scores, index=tested.index),
+        pd.DataFrame(scores, index=rows.index),
         {_named(model): float(board.loc[model, "fit_time"]) for model in fitted},
         seconds,
         _failures(predictor, fitted),
@@ -138,9 +152,9 @@ def thousand_rows(tested: pd.DataFrame) -> pd.DataFrame:
     return tested.iloc[np.arange(1_000) % len(tested)]
 
 
-def features(table: pd.DataFrame, *others: str) -> pd.DataFrame:
-    """The contract's columns, and those named besides: nothing that tells one customer or date from another."""
-    frame = table[[*NAMES, *others]].copy()
+def features(table: pd.DataFrame, groups: Collection[str], *others: str) -> pd.DataFrame:
+    """The columns of the groups, and those named besides: nothing that tells one customer or date from another."""
+    frame = table[[*(one.name for one in FEATURES if one.group in (PROFILE, *groups)), *others]].copy()
     for name in CATEGORICAL:
         frame[name] = frame[name].astype("category")
     return frame

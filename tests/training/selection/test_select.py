@@ -9,15 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.contract import CATEGORICAL, NAMES
+from churn.contract import CATEGORICAL, FEATURES, NAMES
 from churn.errors import AutoGluonMissingError, SettingError
 from tests.support import synthetic
 from training import select
 from training.forest.fit import ForestSettings, held_out_scores
+from training.forest.search import SearchSettings, search_forests
 from training.select import SelectionSettings
 from training.selection import automl
 from training.selection.automl import automl_scores
-from training.selection.leaderboard import FOREST, Leaderboard, Timing, leaderboard
+from training.selection.leaderboard import FOREST, Leaderboard, Timing, leaderboard, markdown, verdict
 from training.table.split import split
 
 pytestmark = pytest.mark.slow
@@ -42,10 +43,12 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_features_are_the_contracts_and_no_more(table: pd.DataFrame) -> None:
-    frame = automl.features(table)
+    frame = automl.features(table, synthetic.ALL_GROUPS)
     assert tuple(frame.columns) == NAMES
+    of_windows = automl.features(table, ("windows",)).columns
+    assert set(of_windows) == {feature.name for feature in FEATURES if feature.group in ("profile", "windows")}
     assert [name for name in frame.columns if frame[name].dtype == "category"] == list(CATEGORICAL)
-    assert tuple(automl.features(table, "churned").columns) == (*NAMES, "churned")
+    assert tuple(automl.features(table, synthetic.ALL_GROUPS, "churned").columns) == (*NAMES, "churned")
 
 
 def test_selection_judges_the_forest_as_training_does(
@@ -69,12 +72,37 @@ def test_selection_judges_the_forest_as_training_does(
 def test_autogluon_scores_rows_whose_label_and_customer_it_does_not_get(table: pd.DataFrame, temporary: Path) -> None:
     known, tested = table[table.as_of < table.as_of.max()], table[table.as_of == table.as_of.max()]
     hidden = tested.drop(columns=["churned", "customer_id", "as_of"])
-    found = automl_scores(known, hidden, seed=7, seconds=60)
+    found = automl_scores(known, hidden, ("windows",), seed=7, seconds=60)
     assert found.scores.index.equals(tested.index)
     assert "LightGBM" in found.scores.columns
     assert set(found.fit_seconds) == set(found.score_seconds) == set(found.scores.columns)
     assert found.scores.to_numpy().min() >= 0
     assert found.scores.to_numpy().max() <= 1
+
+
+def test_an_autogluon_that_fails_leaves_the_forest_alone_on_the_board(
+    table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise AssertionError("Not enough time left to train models\nmore")
+
+    monkeypatch.setattr(automl, "_fitted_and_scored", failing)
+    said: list[str] = []
+    settings = SelectionSettings(time_limit=60, folds=2, origins=1, forest=SMALL)
+    board = select.select(table, 30, settings, said.append)
+    assert [entry.name for entry in board.entries] == [FOREST]
+    assert "  AutoGluon was not ready: AssertionError Not enough time left to train models" in said
+    assert verdict(board)
+    assert "place" in markdown(board, [])
+
+
+def test_the_forest_on_the_board_is_the_one_that_training_searches_for(table: pd.DataFrame) -> None:
+    search = SearchSettings(trees=(10,), depths=(2,), leaves=(10,), folds=2)
+    settings = SelectionSettings(folds=2, origins=1, forest=SMALL, search=search)
+    parts = split(table, 30, 7, 2, 1)
+    assert select._forests(table, parts, 30, settings, lambda _: None) == search_forests(
+        table, parts, 30, SMALL, search, lambda _: None
+    )
 
 
 def test_a_larger_table_is_cut_by_whole_customers(table: pd.DataFrame) -> None:
