@@ -115,7 +115,7 @@ class Answering:
             for row, customer_id in enumerate(batch.customer_ids)
         ]
         if options.what_would_help:
-            helpful = self._counterfactual.what_would_help(matrix, self._scorer)
+            helpful = self._counterfactual.what_would_help(matrix, self._scorer, batch.numbers)
             for explanation, suggestions in zip(explanations, helpful, strict=True):
                 explanation["what_would_help"] = [_suggestion(suggestion) for suggestion in suggestions]
         answer = {"model": self._model.tag, "base_value": self.explainer.base_value, "explanations": explanations}

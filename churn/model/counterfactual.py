@@ -7,8 +7,8 @@ together with the interval of that column which leads there. Sorted by where the
 begin and end, the leaves' differences to the row's own leaf add up to the score on each piece.
 
 What is proposed could be true: within the contract's bounds and without contradicting the
-other features, which stay as they are (`churn.contradictions`). A trend is the ratio of two
-windows: what is proposed helps with the trend as it was sent, which is what `predict` says of
+other features, which stay as they are (`churn.contradictions`), also those that the forest
+does not see. A trend is the ratio of two windows: what is proposed helps with the trend as it was sent, which is what `predict` says of
 the changed row, and also with the trend that follows from the change.
 """
 
@@ -20,8 +20,8 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from churn.contract import BY_NAME, TREND_DAYS, TREND_MAXIMUM, WINDOWS, Feature
-from churn.contradictions import AT_MOST, NEEDED, RECENT
+from churn.contract import BY_NAME, NUMERIC, TREND_DAYS, TREND_MAXIMUM, WINDOWS, Feature
+from churn.contradictions import AT_MOST, NEEDED, NULL_WITHOUT, RECENT, Numbers
 from churn.model.artifact import Column, Forest
 from churn.model.scoring import NULL_VALUE
 from churn.model.treeshap import Floats, Indices, Matrix, Paths, paths
@@ -30,6 +30,7 @@ _BLOCK: Final = 64
 """Rows walked together: enough that NumPy's cost per call does not matter."""
 
 _NONE: Final = -1
+_PLACE: Final = {name: index for index, name in enumerate(NUMERIC)}
 _OF_TREND: Final = ("trend", f"{min(WINDOWS)}d", f"{TREND_DAYS}d")
 
 
@@ -59,11 +60,14 @@ class Movable:
     Attributes:
         feature: actionable, and a number.
         column: its column in the matrix.
-        at_least: columns it may not fall below, such as shorter windows of the measure.
-        at_most: columns it may not rise above, such as longer windows, and all events of its window.
-        positive: columns that are above 0 only where it is.
-        recencies: columns of the days since the last of what it counts, where it has a window.
+        at_least: numbers it may not fall below, such as shorter windows of the measure.
+        at_most: numbers it may not rise above, such as longer windows, and all events of its window.
+        positive: numbers that are above 0 only where it is.
+        recencies: the days since the last of what it counts, where it has a window.
+        divided: the trend that is divided by it; if any.
         trend: columns of the trend that it enters, of its newest window and of its longest; if any.
+
+    Numbers are places in `contract.NUMERIC`.
     """
 
     feature: Feature
@@ -72,24 +76,28 @@ class Movable:
     at_most: tuple[int, ...]
     positive: tuple[int, ...]
     recencies: tuple[int, ...]
+    divided: tuple[int, ...]
     trend: tuple[int, int, int] | None
 
-    def bounds(self, matrix: Matrix) -> tuple[Floats, Floats]:
-        """Smallest and largest value of each row that agrees with the row's other features, float64 [rows]."""
-        below, above = matrix[:, self.at_least], matrix[:, self.at_most]
+    def bounds(self, numbers: Numbers) -> tuple[Floats, Floats]:
+        """Smallest and largest value of each row that agrees with the row's other features, float64 [rows].
+
+        Args:
+            numbers: float64 [rows, len(contract.NUMERIC)], null as `NULL_VALUE`.
+        """
+        below, above = numbers[:, self.at_least], numbers[:, self.at_most]
         low = np.maximum(self.feature.minimum, below.max(axis=1, initial=-np.inf))
         above = np.where(above == NULL_VALUE, np.inf, above)
         high = np.minimum(self.feature.maximum, above.min(axis=1, initial=np.inf))
-        some, none = self._certain(matrix)
+        some, none = self._certain(numbers)
         low, high = np.where(some, np.maximum(low, 1), low), np.where(none, 0, high)
-        if self.trend is not None and self.column == self.trend[2]:
-            has_trend = matrix[:, self.trend[0]] != NULL_VALUE  # then the window it is divided by cannot be empty
-            low = np.where(has_trend, np.maximum(low, 1), low)
+        divides = (numbers[:, self.divided] != NULL_VALUE).any(axis=1)  # then the window cannot be empty
+        low = np.where(divides, np.maximum(low, 1), low)
         return low.astype(np.float64), high.astype(np.float64)
 
-    def _certain(self, matrix: Matrix) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    def _certain(self, numbers: Numbers) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Rows whose other features say that there is some of it, and rows where they say that there is none."""
-        others, since = matrix[:, self.positive], matrix[:, self.recencies]
+        others, since = numbers[:, self.positive], numbers[:, self.recencies]
         within = since <= (self.feature.window or 0)
         given, dated = others != NULL_VALUE, since != NULL_VALUE
         some = (given & (others > 0)).any(axis=1) | (dated & within).any(axis=1)
@@ -111,19 +119,20 @@ def movable(columns: Sequence[Column]) -> list[Movable]:
 
 
 def _movable(feature: Feature, place: dict[str, int]) -> Movable:
-    def columns(names: Iterable[str]) -> tuple[int, ...]:
-        return tuple(dict.fromkeys(place[name] for name in names if name in place))
+    def numbers(names: Iterable[str]) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(_PLACE[name] for name in names))
 
     name = feature.name
-    trend = columns(f"{feature.measure}_{part}" for part in _OF_TREND)
+    trend = [place[of] for part in _OF_TREND if (of := f"{feature.measure}_{part}") in place]
     enters = len(trend) == len(_OF_TREND) and place[name] in trend[1:]
     return Movable(
         feature,
         place[name],
-        columns(rule.feature for rule in AT_MOST if rule.other == name),
-        columns(rule.other for rule in AT_MOST if rule.feature == name),
-        columns(rule.other for rule in NEEDED if rule.feature == name),
-        columns(rule.other for rule in RECENT if rule.feature == name),
+        numbers(rule.feature for rule in AT_MOST if rule.other == name),
+        numbers(rule.other for rule in AT_MOST if rule.feature == name),
+        numbers(rule.other for rule in NEEDED if rule.feature == name),
+        numbers(rule.other for rule in RECENT if rule.feature == name),
+        numbers(rule.feature for rule in NULL_WITHOUT if rule.other == name),
         (trend[0], trend[1], trend[2]) if enters else None,
     )
 
@@ -170,35 +179,46 @@ class Counterfactual:
         self._left = _left_children(self._paths)
         self._low, self._high = _intervals(self._paths)
         self._movable = movable(columns)
+        self._numeric = [(index, _PLACE[one.feature]) for index, one in enumerate(columns) if one.category is None]
         self._may_move = np.zeros(len(columns), dtype=bool)
         self._may_move[[one.column for one in self._movable]] = True
 
-    def what_would_help(self, matrix: Matrix, scorer: Scorer) -> list[list[Suggestion]]:
+    def what_would_help(self, matrix: Matrix, scorer: Scorer, numbers: Numbers | None = None) -> list[list[Suggestion]]:
         """The smallest helpful change of each actionable feature alone.
 
         Args:
             matrix: float32 [rows, columns], as `churn.model.scoring.Encoder` makes it.
             scorer: of the same model; its answer for the changed row is the answer here.
+            numbers: all numeric features of the rows, float64 [rows, len(contract.NUMERIC)], null as NaN: a suggestion
+                agrees with them. Without them, it agrees with the features that the forest sees.
 
         Returns:
             For each row, at most one suggestion for each feature, lowest probability first;
             none for a row that is below the threshold as it is.
         """
+        told = self._told(matrix) if numbers is None else np.where(np.isnan(numbers), NULL_VALUE, numbers)
         answer: list[list[Suggestion]] = [[] for _ in range(len(matrix))]
         at_risk = np.flatnonzero(scorer.probability(scorer.score(matrix)) >= scorer.threshold)
         for start in range(0, len(at_risk), _BLOCK):
             rows = at_risk[start : start + _BLOCK]
-            for row, suggestion in self._suggestions(matrix[rows], scorer):
+            for row, suggestion in self._suggestions(matrix[rows], told[rows], scorer):
                 answer[rows[row]].append(suggestion)
         for suggestions in answer:
             suggestions.sort(key=lambda suggestion: suggestion.churn_probability)
         return answer
 
-    def _suggestions(self, matrix: Matrix, scorer: Scorer) -> Iterator[tuple[int, Suggestion]]:
+    def _told(self, matrix: Matrix) -> Numbers:
+        """The numbers that the forest sees, all others null."""
+        numbers: Numbers = np.full((len(matrix), len(NUMERIC)), NULL_VALUE, dtype=np.float64)
+        for column, place in self._numeric:
+            numbers[:, place] = matrix[:, column]
+        return numbers
+
+    def _suggestions(self, matrix: Matrix, told: Numbers, scorer: Scorer) -> Iterator[tuple[int, Suggestion]]:
         pieces = self._pieces(matrix)
         rounded = pieces.score.astype(np.float32).astype(np.float64)  # as ONNX Runtime answers: ties must stay ties
         helps = scorer.probability(rounded) < scorer.threshold
-        changes = [_nearest(one, matrix, pieces, helps) for one in self._movable]
+        changes = [_nearest(one, matrix, told, pieces, helps) for one in self._movable]
         rows = np.concatenate([part for each in changes for part in (each.changed, each.followed)])
         probability = scorer.probability(scorer.score(rows)) if len(rows) else np.empty(0)
         start = 0
@@ -266,12 +286,12 @@ def _intervals(layout: Paths) -> tuple[Floats, Floats]:
     return low, high
 
 
-def _nearest(one: Movable, matrix: Matrix, pieces: _Pieces, helps: NDArray[np.bool_]) -> _Changes:
+def _nearest(one: Movable, matrix: Matrix, told: Numbers, pieces: _Pieces, helps: NDArray[np.bool_]) -> _Changes:
     """Of the pieces that help, the value nearest to the row's own that agrees with its other features."""
     chosen = np.flatnonzero(helps & (pieces.column == one.column))
     row, low, high = pieces.row[chosen], pieces.low[chosen], pieces.high[chosen]
     own = matrix[row, one.column].astype(np.float64)
-    smallest, largest = _ends(one, matrix, row, low, high)
+    smallest, largest = _ends(one, told, row, low, high)
     above = low >= own
     allowed = (smallest <= largest) & (above | (high < own)) & (own >= one.feature.minimum)
     row, own, value = row[allowed], own[allowed], np.where(above, smallest, largest)[allowed]
@@ -285,9 +305,9 @@ def _nearest(one: Movable, matrix: Matrix, pieces: _Pieces, helps: NDArray[np.bo
     return _Changes(one.feature, row[best], own[best], value[best], changed, followed)
 
 
-def _ends(one: Movable, matrix: Matrix, row: Indices, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+def _ends(one: Movable, told: Numbers, row: Indices, low: Floats, high: Floats) -> tuple[Floats, Floats]:
     """Smallest and largest allowed value in `low < x <= high`."""
-    least, most = one.bounds(matrix)
+    least, most = one.bounds(told)
     if one.feature.kind == "count":
         return np.maximum(np.floor(low) + 1, least[row]), np.floor(np.minimum(high, most[row]))
     above_low = np.nextafter(low.astype(np.float32), np.float32(np.inf)).astype(np.float64)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from churn.contract import BY_NAME, NAMES
+from churn.contract import BY_NAME, NAMES, NUMERIC
 from churn.customer_ids import customer_key
 from churn.errors import ReportError
 from churn.model.artifact import Manifest, StoredModel
@@ -60,7 +60,7 @@ def explained(customers: pd.DataFrame, model: StoredModel) -> Iterator[AtRisk]:
         block = customers.iloc[start : start + _BLOCK]
         matrix = scorer.encoder.frame(block)
         contributions = explainer.contributions(matrix)
-        helpful = counterfactual.what_would_help(matrix, scorer)
+        helpful = counterfactual.what_would_help(matrix, scorer, block[list(NUMERIC)].astype(np.float64).to_numpy())
         for row, (who, probability, values) in enumerate(_rows(block)):
             why = raising(values, contributions[row], model.manifest)
             yield AtRisk(who, probability, why, context(values), tuple(map(_change, helpful[row][:SUGGESTIONS])))

@@ -70,7 +70,7 @@ def test_finds_the_nearest_value_that_helps_and_no_other(case) -> None:
 
 
 def nearest_by_trying(case, row, one):
-    low, high = (bound[0] for bound in one.bounds(case.matrix[row : row + 1]))
+    low, high = (bound[0] for bound in one.bounds(case.finder._told(case.matrix[row : row + 1])))
     values = np.arange(low, min(high, 500) + 1)
     changed = np.repeat(case.matrix[row : row + 1], len(values), axis=0)
     own = changed[:, one.column].copy()
@@ -217,3 +217,30 @@ def test_it_must_help_too_with_the_trend_that_follows() -> None:
     unmoved = hand.score
     hand.score = lambda matrix: np.maximum(unmoved(matrix), matrix[:, trend] > 1.5)  # type: ignore[method-assign]  # a model made for this test
     assert hand.ask(**values) == []
+
+
+def test_a_suggestion_agrees_with_features_that_the_forest_does_not_see() -> None:
+    """A forest of the windows alone; the customers were sent with all features of the contract."""
+    fitted = fit(synthetic.training_table(150, 4, 0), ForestSettings(trees=15, depth=8, leaf=5, seed=0, jobs=1))
+    rows = synthetic.training_table(300, 1, 10)
+    matrix, numbers = fitted.encoder.frame(rows), rows[list(NUMERIC)].to_numpy(np.float64)
+    probability = calibrated(fitted.score(matrix), CALIBRATION)
+    scorer = Scorer(open_session(fitted.onnx), float(np.quantile(probability, 0.9)))
+    finder = Counterfactual(fitted.arrays, fitted.encoder.columns)
+    made = {}
+    for told in (None, numbers):
+        made[told is not None] = [
+            (row, suggestion)
+            for row, suggestions in zip(numbers, finder.what_would_help(matrix, scorer, told), strict=True)
+            for suggestion in suggestions
+        ]
+    assert any(contradicted(*one) for one in made[False])  # so that the test can fail
+    assert len(made[True]) > 10
+    assert not any(contradicted(*one) for one in made[True])
+
+
+def contradicted(row, suggestion) -> bool:
+    both = np.stack([row, row])
+    both[1, NUMERIC.index(suggestion.feature)] = suggestion.to_value
+    before, after = broken(both)
+    return bool((after & ~before).any())
