@@ -8,8 +8,9 @@ begin and end, the leaves' differences to the row's own leaf add up to the score
 
 What is proposed could be true: within the contract's bounds and without contradicting the
 other features, which stay as they are (`churn.contradictions`), also those that the forest
-does not see. A trend is the ratio of two windows: what is proposed helps with the trend as it was sent, which is what `predict` says of
-the changed row, and also with the trend that follows from the change.
+does not see. A trend is the ratio of two windows: what is proposed helps with the trend as it
+was sent, which is what `predict` says of the changed row, and also with the trend that follows
+from the change.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
