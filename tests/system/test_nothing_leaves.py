@@ -59,7 +59,7 @@ COMMANDS = {
     "bentoml serve": SERVE,
     "report": REPORT,
     "find_best_model": (
-        "python -m training.select --data $WORK/data --report $WORK/selection --time-limit 30 --origins 1"
+        "python -m training.select --data $WORK/data --report $WORK/selection --time-limit 30 --origins 1 --trees 50"
     ),
     "evaluate": "python -m training.evaluate --data $WORK/data --out $WORK/evaluation",
     "mlflow": server("python -m training.mlflow_pages --data $WORK/data", "http://127.0.0.1:5000/"),
