@@ -104,7 +104,7 @@ def test_the_page_of_a_customer_fits_the_window_and_runs_nothing_that_was_logged
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
 @pytest.mark.parametrize(
     ("week", "verdict"),
-    [(CHANGED, "customers have changed"), (QUIET, "nothing important changed"), (FEW, "no verdict possible")],
+    [(CHANGED, "this week needs attention now"), (QUIET, "nothing important changed"), (FEW, "no verdict possible")],
 )
 def test_the_managers_page_fits_the_window_and_says_what_is(
     page: Page, reports: ReportFolder, size: tuple[int, int], week: Week, verdict: str
