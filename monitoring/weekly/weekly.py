@@ -251,6 +251,7 @@ def _model_report(
         week.sample(answered.model, settings.sample, settings.seed),
         decision,
         evidently_report.Head(f"Week {week.week}: {decision.verdict}", _facts(report)),
+        model.monitored,
         labelled=_labelled(model, labels),
         keep=snapshots.append,
     )
