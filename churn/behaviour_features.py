@@ -1,4 +1,4 @@
-"""What version 2 of the contract adds: how a customer's actions are spread over the last four or eight weeks.
+"""Features of contract version 2: how a customer's actions are spread over the last four or eight weeks.
 
 Every feature of these groups is null where the log reaches back less far than its group
 (`FeatureGroup.lookback_days`): a total over part of a window is no total. All of them are
@@ -223,6 +223,38 @@ def _seen(days: int) -> Iterator[Feature]:
 _OF_LAST_SESSION: Final = tuple(_last_session())
 LAST_SESSION: Final = tuple(feature.name for feature in _OF_LAST_SESSION)
 
+
+def _both_spans(days: int, suffix: str = "") -> tuple[GroupDefinition, ...]:
+    """The groups that have one form for each look-back: rates, recency, habits, days seen."""
+    return (
+        GroupDefinition(
+            f"shrunk_rates{suffix}",
+            f"Visits per 1,000 songs of the last {days} days, shrunk towards constants of the contract.",
+            days,
+            tuple(_shrunk(days)),
+        ),
+        GroupDefinition(
+            f"page_recency{suffix}",
+            f"Days since the last thumbs down, advert and visit to the Downgrade page, within {days} days.",
+            days,
+            tuple(_page_recency(days)),
+        ),
+        GroupDefinition(
+            f"habit_gaps{suffix}",
+            f"The mean gap between sessions of {days} days, and the time since the last one against it.",
+            days,
+            tuple(_habit(days)),
+        ),
+        GroupDefinition(
+            f"days_seen{suffix}",
+            f"Days since the first action within {days} days, and actions per such day.",
+            days,
+            tuple(_seen(days)),
+        ),
+    )
+
+
+*_SHORT_SPAN, _SHORT_DAYS_SEEN = _both_spans(TREND_DAYS)
 BEHAVIOUR_GROUPS: Final = (
     GroupDefinition(
         "friction",
@@ -233,31 +265,9 @@ BEHAVIOUR_GROUPS: Final = (
     GroupDefinition(
         "decayed_rates", "Counts per day in which a day's weight halves in 10 days.", TREND_DAYS, tuple(_decayed(10))
     ),
-    GroupDefinition(
-        "shrunk_rates",
-        "Visits per 1,000 songs of the last 28 days, shrunk towards constants of the contract.",
-        TREND_DAYS,
-        tuple(_shrunk(TREND_DAYS)),
-    ),
-    GroupDefinition(
-        "page_recency",
-        "Days since the last thumbs down, advert and visit to the Downgrade page, within 28 days.",
-        TREND_DAYS,
-        tuple(_page_recency(TREND_DAYS)),
-    ),
-    GroupDefinition(
-        "habit_gaps",
-        "The mean gap between sessions of 28 days, and the time since the last one against it.",
-        TREND_DAYS,
-        tuple(_habit(TREND_DAYS)),
-    ),
+    *_SHORT_SPAN,
     GroupDefinition("last_session", "The newest session within 28 days.", TREND_DAYS, _OF_LAST_SESSION),
-    GroupDefinition(
-        "days_seen",
-        "Days since the first action within 28 days, and actions per such day.",
-        TREND_DAYS,
-        tuple(_seen(TREND_DAYS)),
-    ),
+    _SHORT_DAYS_SEEN,
     GroupDefinition("friction_56d", "The friction of the last 56 days.", LOOKBACK_DAYS, (_friction(LOOKBACK_DAYS),)),
     GroupDefinition(
         "decayed_rates_30d",
@@ -265,28 +275,5 @@ BEHAVIOUR_GROUPS: Final = (
         LOOKBACK_DAYS,
         tuple(_decayed(30)),
     ),
-    GroupDefinition(
-        "shrunk_rates_56d",
-        "Visits per 1,000 songs of the last 56 days, shrunk towards constants of the contract.",
-        LOOKBACK_DAYS,
-        tuple(_shrunk(LOOKBACK_DAYS)),
-    ),
-    GroupDefinition(
-        "page_recency_56d",
-        "Days since the last thumbs down, advert and visit to the Downgrade page, within 56 days.",
-        LOOKBACK_DAYS,
-        tuple(_page_recency(LOOKBACK_DAYS)),
-    ),
-    GroupDefinition(
-        "habit_gaps_56d",
-        "The mean gap between sessions of 56 days, and the time since the last one against it.",
-        LOOKBACK_DAYS,
-        tuple(_habit(LOOKBACK_DAYS)),
-    ),
-    GroupDefinition(
-        "days_seen_56d",
-        "Days since the first action within 56 days, and actions per such day.",
-        LOOKBACK_DAYS,
-        tuple(_seen(LOOKBACK_DAYS)),
-    ),
+    *_both_spans(LOOKBACK_DAYS, "_56d"),
 )

@@ -9,7 +9,7 @@ WINDOWS: Final = (7, 14, 28)
 """Look-back windows in days. Fixed: totals that grow with the log look like drift."""
 
 TREND_DAYS: Final = max(WINDOWS)
-"""What a trend compares the last week with."""
+"""Days that a trend compares the last week with."""
 
 LOOKBACK_DAYS: Final = 56
 """The furthest that any feature looks back."""

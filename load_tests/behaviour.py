@@ -17,7 +17,7 @@ from churn.contract import TREND_DAYS, TREND_MAXIMUM, WINDOWS
 
 
 def behaviour(row: Mapping[str, Any]) -> dict[str, float | int | None]:
-    """Of a customer whose other features are these, as if the second month had been like the first."""
+    """Make these features of a customer from the other ones, as if the second month had been like the first."""
     return dict(_friction(row)) | dict(_last_session(row)) | dict(_spread(row))
 
 

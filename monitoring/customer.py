@@ -79,7 +79,7 @@ def _week_of(line: LogLine) -> Week:
 
 
 def facts(answers: Sequence[LogLine], offers: Sequence[str]) -> CustomerFacts:
-    """What the page says.
+    """Collect the content of the page.
 
     Raises:
         ReportError: the newest answer was made for other features.

@@ -122,7 +122,7 @@ def _day(text: str, first: int) -> int:
 
 
 def _effect(arguments: argparse.Namespace, found: Sequence[WeeklyList]) -> Iterator[str]:
-    """What the offers of the campaign did, as far as it is known."""
+    """Describe the effect of the campaign's offers, as far as it is known."""
     if not arguments.events:
         raise SettingError("EVENTS", arguments.events, "a log of events that goes on past the offers")
     campaign = treatments(arguments.file)

@@ -5,8 +5,7 @@ from typing import Any, Final
 
 from churn.activity.dataset_facts import LogFacts, TableFacts
 from churn.activity.report import ReadReport
-from churn.command import run, show
-from churn.files import replace_file
+from churn.command import run
 from scripts import schema_tables
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "dataset.md"
@@ -26,8 +25,7 @@ def page() -> str:
 
 
 def main() -> None:
-    replace_file(PAGE, page().encode())
-    show(f"{len(PARTS)} parts in {PAGE.name}")
+    schema_tables.write(PAGE, HEAD, PARTS)
 
 
 if __name__ == "__main__":

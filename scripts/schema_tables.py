@@ -2,9 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import TypeAdapter
+
+from churn.command import show
+from churn.files import replace_file
 
 _WORDS: Final = {"integer": "integer", "number": "number", "string": "text", "null": "null", "boolean": "true or false"}
 
@@ -12,6 +16,12 @@ _WORDS: Final = {"integer": "integer", "number": "number", "string": "text", "nu
 def page(head: str, parts: Sequence[type[Any]]) -> str:
     """A page: the head, and a section for each type."""
     return "\n".join([head, *(line for part in parts for line in _section(part))])
+
+
+def write(path: Path, head: str, parts: Sequence[type[Any]]) -> None:
+    """Write a page, and say so."""
+    replace_file(path, page(head, parts).encode())
+    show(f"{len(parts)} parts in {path.name}")
 
 
 def _section(part: type[Any]) -> Iterator[str]:

@@ -5,8 +5,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from churn.command import run, show
-from churn.files import replace_file
+from churn.command import run
 from monitoring.findings.alarm import Condition
 from monitoring.findings.drift import Measure, Segment
 from monitoring.findings.performance import (
@@ -57,8 +56,7 @@ def page() -> str:
 
 
 def main() -> None:
-    replace_file(PAGE, page().encode())
-    show(f"{len(PARTS)} parts in {PAGE.name}")
+    schema_tables.write(PAGE, HEAD, PARTS)
 
 
 if __name__ == "__main__":

@@ -96,6 +96,8 @@ def select(
     forests = _forests(table, parts, horizon_days, settings, progress)
     found = list(_judged(table, parts.folds, forests, settings, progress))
     scores = pd.concat([fold.scores for fold in found]).sort_index()
+    never = {name for fold in found for name in fold.failures} - set(scores.columns)
+    scores = scores.reindex(columns=[*scores.columns, *sorted(never)])  # so that the board names them
     return boards.leaderboard(
         scores, table.loc[scores.index, ["customer_id", "as_of", LABEL]], _timings(found), parts.sentence, settings.seed
     )

@@ -11,7 +11,7 @@ from churn.model.champion import champion_path
 from churn.settings import Setting, switch
 from training.forest.fit import ForestSettings
 from training.forest.policy import POLICIES, PolicySettings
-from training.forest.search import SearchSettings
+from training.forest.search import VERSION_1, SearchSettings
 from training.model.trained import TrainingSettings
 from training.options import add_option, parse
 from training.run.run import RunResult, RunSettings, run_training
@@ -21,6 +21,7 @@ PROMOTE: Final = Setting("CHURN_PROMOTE", "0", "1 makes the model the champion."
 POLICY_NUMBERS: Final = ("target_precision", "offer_cost", "kept_value", "success_rate", "top_share")
 SEARCH_ON: Final = ("on", "1")
 SEARCH_OFF: Final = ("off", "0")
+SEARCH_VERSION_1: Final = ("version-1",)
 
 
 def main() -> None:
@@ -70,10 +71,13 @@ def settings_from(arguments: argparse.Namespace, facts: LogFacts) -> TrainingSet
     """
     shape = {name: getattr(arguments, name) for name in ("trees", "depth", "leaf")}
     given = {name: value for name, value in shape.items() if value is not None}
-    if arguments.search not in {*SEARCH_ON, *SEARCH_OFF, None}:
-        raise SettingError("search", arguments.search, "on or off")
-    if arguments.search in SEARCH_ON and given:
-        raise SettingError("search", "on", f"off where {', '.join(given)} is set: a forest is searched for or given")
+    if arguments.search not in {*SEARCH_ON, *SEARCH_OFF, *SEARCH_VERSION_1, None}:
+        raise SettingError("search", arguments.search, "on, off or version-1")
+    if arguments.search in {*SEARCH_ON, *SEARCH_VERSION_1} and given:
+        raise SettingError(
+            "search", arguments.search, f"off where {', '.join(given)} is set: a forest is searched for or given"
+        )
+    search = VERSION_1 if arguments.search in SEARCH_VERSION_1 else SearchSettings()
     without = tuple(name.strip() for name in arguments.without.split(",") if name.strip())
     return TrainingSettings(
         label=facts.label,
@@ -85,7 +89,7 @@ def settings_from(arguments: argparse.Namespace, facts: LogFacts) -> TrainingSet
             fallback=arguments.fallback_policy,
             **{name: getattr(arguments, name) for name in POLICY_NUMBERS},
         ),
-        search=None if arguments.search in SEARCH_OFF or given else SearchSettings(),
+        search=None if arguments.search in SEARCH_OFF or given else search,
     )
 
 
@@ -104,7 +108,12 @@ def _arguments() -> argparse.Namespace:
     )
     settings: tuple[tuple[str, type, Any, str], ...] = (
         ("seed", int, default.seed, "of every draw"),
-        ("search", str, None, "on: search for the smallest good forest (the default); off: take the one given"),
+        (
+            "search",
+            str,
+            None,
+            "on: search for features and shape (the default); version-1: as contract 1 did; off: take the one given",
+        ),
         ("trees", int, None, f"10 to 2000 ({default.trees}); with this, depth or leaf nothing is searched"),
         ("depth", int, None, f"1 to 30 ({default.depth})"),
         ("leaf", int, None, f"rows in a leaf at least, 1 to 1000 ({default.leaf})"),

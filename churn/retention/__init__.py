@@ -1,1 +1,1 @@
-"""What the retention team is told of a customer; serving needs none of it."""
+"""Texts about a customer for the retention team; serving needs none of them."""

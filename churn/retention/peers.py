@@ -17,7 +17,7 @@ CONTEXT: Final = ("tenure_days", "level")
 """Said once, and no reasons: they are what makes customers peers."""
 
 BANDS: Final = (7, 28, 90)
-"""Where bands of tenure end, in days."""
+"""Ends of the bands of tenure, in days."""
 
 EVERYBODY: Final = "everybody"
 """The group for those who have too few peers."""
@@ -55,7 +55,7 @@ def days_seen(feature: Feature, tenure_days: float | None) -> float:
 def reasons_beside_peers(
     values: Mapping[str, Value], contributions: NDArray[np.float64], peers: Mapping[str, PeerFacts], top_k: int
 ) -> list[Reason]:
-    """What raises a customer's score, what is most unusual among the peers' contributions first.
+    """Reasons that raise a customer's score, the most unusual among the peers' contributions first.
 
     A topic appears once, by the feature that raises the score most, and only if the topic as a whole raises it. It
     is ranked by its contribution beside how far contributions of the topic spread among peers who stayed.
@@ -119,12 +119,12 @@ def _over(typical: Typical, feature: Feature, seen: float) -> Typical:
 
 
 def adds_up(feature: Feature) -> bool:
-    """Whether a feature grows with the days of its window that are seen, as counts do and averages do not."""
+    """True if a feature grows with the days of its window that are seen, as counts do and averages do not."""
     return (
         feature.window is not None and feature.name == f"{feature.measure}_{feature.window}d" and not feature.nullable
     )
 
 
 def context(values: Mapping[str, Value]) -> str:
-    """Who the customer is: `a customer for 12 days, on the free plan`."""
+    """Describe the customer: `a customer for 12 days, on the free plan`."""
     return ", ".join(stated(BY_NAME[name], values[name]) for name in CONTEXT)

@@ -99,7 +99,7 @@ def conditions(
 
 
 def _by_feature(tests: Sequence[TestResult]) -> list[TestResult]:
-    """Of each feature its first test."""
+    """Keep the first test of each feature."""
     first: dict[str, TestResult] = {}
     for test in tests:
         first.setdefault(test.feature, test)
@@ -107,7 +107,7 @@ def _by_feature(tests: Sequence[TestResult]) -> list[TestResult]:
 
 
 def _used(test: TestResult) -> bool:
-    """Whether the model looks at the column; where no weight is known, it may."""
+    """True if the model looks at the column; without a known weight, it may."""
     return test.importance is None or test.importance > 0
 
 

@@ -1,4 +1,4 @@
-"""Whom a week's report is for: a level, and the conditions that brought it."""
+"""The level of a week's report, and the conditions that brought it."""
 
 from typing import Final, Literal
 

@@ -238,7 +238,7 @@ class Summary(ModelSummary):
     level: Level | None = None
     """`page` (somebody is woken), `ticket` (it waits for the morning) or `shown`; absent in reports made before it."""
     conditions: tuple[Condition, ...] = ()
-    """What brought the level, the most urgent first."""
+    """Conditions that brought the level, the most urgent first."""
     reasons: tuple[str, ...] = ()
     """One sentence for each thing that alarms, what matters most to the model first."""
     volume: Volume | None = None

@@ -65,7 +65,7 @@ def labelled_weeks(
 
 
 def _own_definitions(current: WeekLog, summaries: Mapping[Week, Summary]) -> dict[str, Definition]:
-    """What each model was trained to foresee, whatever its features, of those that can still be had."""
+    """Definitions of churn of the models that can still be had, whatever their features."""
     tags = {model.model for model in current.models}
     tags |= {entry.model for summary in summaries.values() for entry in summary.models}
     found = {}
@@ -160,7 +160,7 @@ def realised_by_week(
 
 
 def newest_realised(weeks: RealisedWeeks, model: str) -> Metrics:
-    """Of the newest week in which a model's predictions could be judged."""
+    """Realised performance of the newest week in which a model's predictions could be judged."""
     for week in sorted(weeks, reverse=True):
         metrics = weeks[week].get(model, NO_METRICS)
         if dict(metrics.named()):

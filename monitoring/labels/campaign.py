@@ -1,4 +1,4 @@
-"""Whether offers keep customers: those who got one beside those who were held out, each customer once.
+"""The effect of offers: customers who got one beside customers who were held out, each customer once.
 
 Customers are judged by the group they were assigned to, whether or not the offer reached them: only
 the assignment was left to chance.
@@ -44,7 +44,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Effect:
-    """What the offer did, by assignment.
+    """The effect of the offer, by assignment.
 
     Example:
         >>> found = Effect(Arm(850, 272), Arm(150, 60))
@@ -83,7 +83,7 @@ class Effect:
         return Figure(1 / kept.value, 1 / kept.high, 1 / kept.low) if kept.low > 0 else Figure(math.nan)
 
     def profit(self, offer_cost: float, kept_value: float) -> Figure:
-        """What the offers brought, in the money of the two, each offered customer costing `offer_cost`."""
+        """Profit of the offers, in the money of the two settings; each offered customer costs `offer_cost`."""
         kept, offered = self.kept, self.offered.customers
         return Figure(*(offered * (share * kept_value - offer_cost) for share in (kept.value, kept.low, kept.high)))
 

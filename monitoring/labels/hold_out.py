@@ -1,4 +1,4 @@
-"""Who of the list gets an offer, and who is held out so that the offer's effect can be told.
+"""Assign the customers of the list to an offer, or to the group that is held out to measure its effect.
 
 A hash decides, not a person and not the order of the list, so the groups differ by chance
 alone, and the same list gives the same groups however often it is made.

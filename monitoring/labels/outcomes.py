@@ -1,4 +1,4 @@
-"""What became of the customers of a campaign, from a log of events that goes on past their horizon."""
+"""Outcomes of the customers of a campaign, from a log of events that goes on past their horizon."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class EventsOfCampaign:
         return set(self._backend.to_pyarrow(found)[CUSTOMER].to_pylist())
 
     def outcomes(self, rows: Sequence[Treatment], definition: Definition) -> CampaignOutcomes:
-        """What became of each row's customer, from the beginning of its day."""
+        """The outcome of each row's customer, from the beginning of its day."""
         assigned = pd.DataFrame(
             {
                 CUSTOMER: pd.Series([one.customer_id for one in rows], dtype="object"),

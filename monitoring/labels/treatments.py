@@ -39,7 +39,7 @@ _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\+00:00)?")
 
 Row = tuple[str, Any, Any, Any]
-"""Where it stands, the customer, the date, the group; `_NO_GROUP` in a file without groups."""
+"""A line's place, customer, date and group; `_NO_GROUP` in a file without groups."""
 
 _NO_GROUP: Final = object()
 

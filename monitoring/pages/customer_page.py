@@ -25,7 +25,7 @@ class WeekOfCustomer:
 
 @dataclass(frozen=True)
 class CustomerFacts:
-    """What the page says.
+    """The content of the page.
 
     Attributes:
         customer_id: as it is logged.

@@ -34,7 +34,7 @@ def week_badge(summary: Summary) -> Badge:
 
 
 def urgency(summary: Summary) -> list[str]:
-    """Whether somebody must act at once, and every condition that says so."""
+    """Say how urgent the report is, with every condition that makes it so."""
     if summary.level is None:
         return ["We do not know: this report was made before reports said how urgent they are."]
     if summary.level == "shown":

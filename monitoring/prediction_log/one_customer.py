@@ -1,4 +1,4 @@
-"""What the prediction log says of one customer. Erased lines are no longer the customer's."""
+"""The predictions about one customer in the prediction log. Erased lines are no longer the customer's."""
 
 from pathlib import Path
 

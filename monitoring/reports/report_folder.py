@@ -24,7 +24,7 @@ CUSTOMER: Final = "customer-"
 
 
 def is_private(name: str) -> bool:
-    """Whether a file has customer ids: mode 0600."""
+    """True for a file with customer ids: mode 0600."""
     return name == AT_RISK or name.startswith(CUSTOMER)
 
 

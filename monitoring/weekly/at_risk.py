@@ -67,7 +67,7 @@ def explained(customers: pd.DataFrame, model: StoredModel) -> Iterator[AtRisk]:
 
 
 def raising(values: Mapping[str, Value], contributions: NDArray[np.float64], manifest: Manifest) -> tuple[str, ...]:
-    """What raises a customer's risk, in words; a model that knows no peers gives reasons beside everybody who stays."""
+    """Reasons that raise a customer's risk, in words; a model without peers compares with everybody who stays."""
     if manifest.peers is None:
         found = reasons(values, contributions, manifest.typical, REASONS)
     else:
@@ -104,7 +104,7 @@ def table(customers: list[AtRisk]) -> bytes:
 
 
 def read_table(content: bytes, file: object) -> list[AtRisk]:
-    """What `table` was given, ids as their keys.
+    """Read the customers back that `table` was given, ids as their keys.
 
     Raises:
         ReportError: it is no such list; the message names `file`, the line and the field.

@@ -1,4 +1,4 @@
-"""Which way single features point to churn in the default world, beside logs of the real recipe."""
+"""Directions in which single features point to churn in the default world, beside logs of the real recipe."""
 
 from typing import Final, NamedTuple
 

@@ -44,7 +44,7 @@ def peers(fitted: FittedForest, stayed: pd.DataFrame) -> dict[str, PeerFacts]:
 
 
 def _as_if_seen_whole(stayed: pd.DataFrame) -> pd.DataFrame:
-    """What adds up over a window, at the customer's pace for all of the window; nobody is seen for less than a day."""
+    """Scale counts to the whole window at the customer's pace; nobody counts as seen for less than a day."""
     found = stayed.copy()
     tenure = stayed["tenure_days"].to_numpy(np.float64)
     for feature in FEATURES:

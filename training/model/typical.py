@@ -1,4 +1,4 @@
-"""What is usual among customers who stayed: the values that reasons stand beside."""
+"""Usual values among customers who stayed: reasons compare with them."""
 
 import pandas as pd
 
@@ -6,7 +6,7 @@ from churn.contract import FEATURES
 
 
 def typical(stayed: pd.DataFrame) -> dict[str, float | dict[str, float] | None]:
-    """Of the customers who stayed: the median of each number, the share of each category."""
+    """The median of each number and the share of each category among customers who stayed."""
     found: dict[str, float | dict[str, float] | None] = {}
     for feature in FEATURES:
         values = stayed[feature.name].dropna()

@@ -14,7 +14,7 @@ from training.simulator.recipes import LeavingByVisit
 
 MOST_LIKELY: Final = 0.6
 NODES: Final = 40
-"""Of the Gauss-Hermite quadrature over the length of a session."""
+"""Nodes of the Gauss-Hermite quadrature over the length of a session."""
 _LOG_EXPECTED: Final[Floats] = np.linspace(-14.0, 5.0, 1_000)
 
 

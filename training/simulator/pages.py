@@ -180,7 +180,7 @@ def leaving_rates(day: Day) -> Floats:
 
 @dataclass(frozen=True)
 class _Conditions:
-    """What rates depend on, to look them up by."""
+    """Keys of the rates: the facts that they depend on."""
 
     engaged_stay: bool
     adverts: float

@@ -1,4 +1,4 @@
-"""Who the customers are: when they came, how active they are, to which population and market they belong.
+"""The customers: when they came, how active they are, to which population and market they belong.
 
 Customers arrive as a Poisson process of constant rate. Given how many a log shows, the
 moments of arrival are independent and uniform. In a steady state the process began long

@@ -1,4 +1,4 @@
-"""What labels showed of a model, over the weeks in which its predictions were made."""
+"""Labels of a model, over the weeks in which its predictions were made."""
 
 from churn.quality.figure import Figure
 from monitoring.findings.performance import Metrics, RealisedPerformance

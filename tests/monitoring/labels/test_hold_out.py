@@ -1,4 +1,4 @@
-"""Who gets an offer is left to chance alone, and to the same chance whenever the list is made."""
+"""Chance alone assigns the offers, and the same chance whenever the list is made."""
 
 import doctest
 from pathlib import Path

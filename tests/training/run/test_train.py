@@ -20,7 +20,7 @@ from tests.support import synthetic
 from training.evaluation.evaluate import cross_fitted
 from training.forest.fit import ForestSettings, scored
 from training.forest.policy import PolicySettings
-from training.forest.search import SearchSettings
+from training.forest.search import VERSION_1, SearchSettings
 from training.model.kept_evaluation import EVALUATION, HELD_OUT, keep_evaluation, kept_evaluation
 from training.model.manifest import ModelFacts, model_facts, policy_facts
 from training.model.store import Decision, store
@@ -259,6 +259,7 @@ def test_the_summary_has_every_figure_and_warning(trained: TrainedModel) -> None
 def test_a_forest_that_is_given_is_not_searched_for() -> None:
     assert settings_from(arguments(), FACTS).search == SearchSettings()
     assert settings_from(arguments(search="off"), FACTS).search is None
+    assert settings_from(arguments(search="version-1"), FACTS).search == VERSION_1
     given = settings_from(arguments(depth=5, without="gender, os"), FACTS)
     assert given.search is None
     assert (given.forest.depth, given.forest.without) == (5, ("gender", "os"))

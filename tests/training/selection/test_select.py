@@ -91,6 +91,7 @@ def test_an_autogluon_that_fails_leaves_the_forest_alone_on_the_board(
     settings = SelectionSettings(time_limit=60, folds=2, origins=1, forest=SMALL)
     board = select.select(table, 30, settings, said.append)
     assert [entry.name for entry in board.entries] == [FOREST]
+    assert board.unfinished == ("AutoGluon",)
     assert "  AutoGluon was not ready: AssertionError Not enough time left to train models" in said
     assert verdict(board)
     assert "place" in markdown(board, [])
